@@ -50,8 +50,11 @@ class Pin:
         quoted = _QUOTED.fullmatch(text)
         if quoted:
             return cls("public_key", _decode_base64(quoted[1], text))
-        if text.lower().startswith("sha256/"):
-            return cls("public_key", _decode_base64(text[len("sha256/") :].removeprefix("/"), text))
+        prefix, encoded = text[:7], text[7:]
+        if prefix.lower() == "sha256/":
+            # curl writes two slashes. Told apart by length, because base64 may itself begin with one.
+            second_slash = len(encoded) == 45 and encoded.startswith("/")
+            return cls("public_key", _decode_base64(encoded[second_slash:], text))
         return cls("certificate", _decode_hex(text))
 
     @classmethod
