@@ -10,11 +10,13 @@ from typing import Any
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
+from cryptography.x509.oid import SignatureAlgorithmOID
 
 
-def verifies(public_key: Any, signed: x509.Certificate, tbs: bytes) -> bool:
-    """Whether ``public_key`` verifies the signature of a certificate.
+def verifies(public_key: Any, signed: x509.Certificate | x509.CertificateRevocationList, tbs: bytes) -> bool:
+    """Whether ``public_key`` verifies the signature of a certificate or a revocation list.
 
     :param public_key: A public key of cryptography, or ``None`` for one of an unknown kind.
     :param signed: Gives the signature and its algorithm.
@@ -28,6 +30,9 @@ def verifies(public_key: Any, signed: x509.Certificate, tbs: bytes) -> bool:
                 public_key.verify(signed.signature, tbs, scheme, x509_hash)
             case ec.EllipticCurvePublicKey(), ec.ECDSA(), _:
                 public_key.verify(signed.signature, tbs, scheme)
+            case ec.EllipticCurvePublicKey(), None, hashes.SHA1() as sha1 if _is_ecdsa_with_sha1(signed):
+                # The one ECDSA scheme for which cryptography has no parameters.
+                public_key.verify(signed.signature, tbs, ec.ECDSA(sha1))
             case ed25519.Ed25519PublicKey() | ed448.Ed448PublicKey(), None, None:
                 public_key.verify(signed.signature, tbs)
             case _:
@@ -36,3 +41,7 @@ def verifies(public_key: Any, signed: x509.Certificate, tbs: bytes) -> bool:
         # The types other than InvalidSignature come from parameters that make no sense for the key.
         return False
     return True
+
+
+def _is_ecdsa_with_sha1(signed: x509.Certificate | x509.CertificateRevocationList) -> bool:
+    return signed.signature_algorithm_oid == SignatureAlgorithmOID.ECDSA_WITH_SHA1

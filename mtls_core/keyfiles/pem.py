@@ -30,7 +30,7 @@ _OPENSSH = b"OPENSSH PRIVATE KEY"
 _PKCS8_ENCRYPTED = b"ENCRYPTED PRIVATE KEY"
 #: Of the ciphers of OpenSSL's older form, those that cryptography opens.
 _USUAL_CIPHERS = frozenset({b"AES-128-CBC", b"AES-192-CBC", b"AES-256-CBC", b"DES-EDE3-CBC"})
-#: What cryptography opens of PKCS#8 if OpenSSL's legacy provider is there; without it, it says that the password is wrong.
+#: What cryptography opens of PKCS#8 only if OpenSSL's legacy provider is there; if not, it calls the password wrong.
 _SOMETIMES_OPENED = frozenset({"RC2-40", "MD5 with DES"})
 
 
