@@ -108,9 +108,7 @@ def _sealable_class(base: type[ssl.SSLContext]) -> Any:
         return changer
 
     changers = {
-        name: refuse(name)
-        for name in dir(base)
-        if name.startswith(("load_", "set_")) and name not in vars(_Sealable)
+        name: refuse(name) for name in dir(base) if name.startswith(("load_", "set_")) and name not in vars(_Sealable)
     }
     return type("SealedSSLContext", (_Sealable, base), changers)
 

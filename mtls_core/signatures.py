@@ -14,6 +14,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
 from cryptography.x509.oid import SignatureAlgorithmOID
 
+_MAX_RSA_BITS = 16384
+_MAX_EXPONENT_BITS = 64
+
 
 def verifies(public_key: Any, signed: x509.Certificate | x509.CertificateRevocationList, tbs: bytes) -> bool:
     """Whether ``public_key`` verifies the signature of a certificate or a revocation list.
@@ -22,6 +25,8 @@ def verifies(public_key: Any, signed: x509.Certificate | x509.CertificateRevocat
     :param signed: Gives the signature and its algorithm.
     :param tbs: The bytes that are signed.
     """
+    if isinstance(public_key, rsa.RSAPublicKey) and _is_oversized(public_key):
+        return False
     try:
         scheme = signed.signature_algorithm_parameters
         digest = signed.signature_hash_algorithm
@@ -41,6 +46,11 @@ def verifies(public_key: Any, signed: x509.Certificate | x509.CertificateRevocat
         # The types other than InvalidSignature come from parameters that make no sense for the key.
         return False
     return True
+
+
+def _is_oversized(key: rsa.RSAPublicKey) -> bool:
+    """Whether a signature would take long to check: anybody can send such a key, and nobody uses one."""
+    return key.key_size > _MAX_RSA_BITS or key.public_numbers().e.bit_length() > _MAX_EXPONENT_BITS
 
 
 def _is_ecdsa_with_sha1(signed: x509.Certificate | x509.CertificateRevocationList) -> bool:

@@ -19,6 +19,7 @@ _REFUSALS = {
     "certificate expired": "compare the clocks here and there, and its dates, also those of its intermediates",
     "certificate unknown": "ask the server's log for the reason",
     "unknown ca": "the server does not trust its issuer, or an intermediate is missing from the identity's file",
+    "decrypt error": "the server could not verify the signature that was made with its key",
     "access denied": "the certificate is valid, but its holder may not connect",
     "certificate required": "the server accepts no certificate of this key type or of this issuer",
 }

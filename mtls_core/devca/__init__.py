@@ -14,7 +14,9 @@ from __future__ import annotations
 
 from .authority import DevelopmentCA as DevelopmentCA
 from .authority import self_signed as self_signed
+from .crl import Revocation as Revocation
+from .crl import scope as scope
 from .issued import Issued as Issued
 from .profile import IssueOptions as IssueOptions
 
-__all__ = ["DevelopmentCA", "IssueOptions", "Issued", "self_signed"]
+__all__ = ["DevelopmentCA", "IssueOptions", "Issued", "Revocation", "scope", "self_signed"]

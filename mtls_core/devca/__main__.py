@@ -1,4 +1,7 @@
-"""``python -m mtls_core.devca FOLDER``: a development CA in a folder, and identities of it as PFX files."""
+"""``python -m mtls_core.devca FOLDER``: a development CA in a folder, and identities of it as PFX files.
+
+``serve FOLDER`` and ``revoke FOLDER NAME`` are in :mod:`mtls_core.devca.commands`.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,13 @@ from pathlib import Path
 
 from ..errors import MTLSError
 from .authority import DevelopmentCA
+from .commands import revoke, serve
 from .issued import write_certificates, write_private
 from .profile import IssueOptions
+from .register import FolderRegister
 
 _USAGES: dict[str, tuple[str, ...]] = {"client": ("client",), "server": ("server",), "service": ("client", "server")}
+_COMMANDS = {"serve": serve, "revoke": revoke}
 _EPILOG = """\
 NAME is the common name and the name of the file. Alternative names follow it after "=": DNS names, IP addresses,
 URIs and e-mail addresses, told apart by their form. A server without any gets its NAME as DNS name.
@@ -25,6 +31,11 @@ URIs and e-mail addresses, told apart by their form. A server without any gets i
 
 writes pki/ca.pem, pki/ca.pfx, pki/orders.pfx and pki/billing.pfx. The next call uses the same CA. All PFX files have
 the password of the environment variable MTLS_DEVCA_PASSWORD, which is asked for if it is not set.
+
+  python -m mtls_core.devca revoke pki billing      withdraws an identity
+  python -m mtls_core.devca serve pki --port 8889   answers by OCSP and CRL what was revoked
+
+Write ./serve for a folder of that name.
 """
 
 
@@ -34,9 +45,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     :param arguments: Without the program's name; those of the process if left out.
     :return: 0, or 1 if something did not work.
     """
-    options = _parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    command = _COMMANDS.get(arguments[0]) if arguments else None
     try:
-        _run(options)
+        if command is not None:
+            command(arguments[1:], _password)
+        else:
+            _run(_parser().parse_args(arguments))
     except (MTLSError, OSError, ValueError) as error:
         print(f"mtls_core.devca: {error}", file=sys.stderr)
         return 1
@@ -58,6 +73,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--key", default="ec", help="kind of key: ec, p384, rsa, rsa4096, ed25519 (default: %(default)s)"
     )
+    parser.add_argument(
+        "--responder",
+        metavar="URL",
+        help="where the identities can be asked about, as serve prints it; written into them",
+    )
     return parser
 
 
@@ -65,14 +85,24 @@ def _run(options: argparse.Namespace) -> None:
     password = _password()
     options.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     ca = _authority(options.folder, password)
+    register = FolderRegister(options.folder, ca)
     for name, usages in _USAGES.items():
         for text in getattr(options, name):
             common_name, wanted = _parse(text, "server" in usages)
             wanted.update({"usage": usages, "key": options.key, "not_after": ca.at + timedelta(days=options.days)})
+            wanted.update(_addresses(options.responder))
             issued = ca.issue(common_name, **wanted)
+            register.add(common_name, issued.certificate)
             path = options.folder / f"{common_name}.pfx"
             write_private(path, issued.pfx(password, friendly_name=common_name))
             print(f"{path}  {'+'.join(usages)}  pin sha256/{issued.certificate.spki_pin}")
+
+
+def _addresses(responder: str | None) -> IssueOptions:
+    if responder is None:
+        return {}
+    base = responder.rstrip("/")
+    return {"ocsp_urls": (f"{base}/ocsp",), "crl_urls": (f"{base}/ca.crl",)}
 
 
 def _password() -> str:

@@ -9,14 +9,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Unpack
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from ..certificate import Certificate
 from ..identity import Identity
 from ..keyfiles.source import Password, Source
 from ..trust import TrustStore
+from .crl import CrlOptions, RevokedEntry, build_crl
 from .issued import Issued
-from .keys import PrivateKey, hash_for, make_key, padding_for
+from .keys import PrivateKey, make_key
 from .profile import (
     Extension,
     IssueOptions,
@@ -27,10 +28,6 @@ from .profile import (
     leaf_extensions,
     simple_name,
 )
-
-#: What a CRL may name: a certificate in any form, or that with the date and the reason of its revocation.
-Revoked = Certificate | Issued | int
-RevokedEntry = Revoked | tuple[Revoked, datetime, x509.ReasonFlags | None]
 
 _CA_LIFETIME = timedelta(days=3650)
 _LEAF_LIFETIME = timedelta(days=30)
@@ -164,32 +161,19 @@ class DevelopmentCA:
         number: int = 1,
         this_update: datetime | None = None,
         next_update: datetime | None = None,
+        **options: Unpack[CrlOptions],
     ) -> bytes:
         """A certificate revocation list of this CA, as DER.
 
-        :param revoked: Certificates or serial numbers, each alone or in a tuple with the date and the reason of its
-            revocation.
+        :param revoked: Certificates or serial numbers, each alone, in a tuple with the date and the reason of its
+            revocation, or as :class:`~mtls_core.devca.crl.Revocation`.
         :param number: The CRL number (RFC 5280, section 5.2.3).
         :param this_update: Aware; one hour before the CA's ``at`` if left out.
         :param next_update: Aware; seven days after it if left out.
+        :param options: See :class:`~mtls_core.devca.crl.CrlOptions`.
         """
-        issued, expires = _validity(this_update, next_update, self.at, _CRL_LIFETIME)
-        issuer_key_id = x509.AuthorityKeyIdentifier.from_issuer_public_key(self.private_key.public_key())
-        builder = (
-            # The whole list at once: adding one by one takes quadratic time.
-            x509.CertificateRevocationListBuilder(
-                revoked_certificates=[_revoked_certificate(entry, issued) for entry in revoked]
-            )
-            .issuer_name(self.certificate.subject_name)
-            .last_update(issued)
-            .next_update(expires)
-            .add_extension(x509.CRLNumber(number), critical=False)
-            .add_extension(issuer_key_id, critical=False)
-        )
-        digest = hash_for(self.private_key, "sha256")
-        return builder.sign(self.private_key, digest, rsa_padding=padding_for(digest, pss=self.pss)).public_bytes(
-            Encoding.DER
-        )
+        validity = _validity(this_update, next_update, self.at, _CRL_LIFETIME)
+        return build_crl(self._signer, revoked, number=number, validity=validity, options=options)
 
     @property
     def pem(self) -> str:
@@ -268,17 +252,3 @@ def _validity(
     end = not_after or max(at, not_before or at) + lifetime
     start = not_before or (at - _BACKDATED if end > at else end - lifetime)
     return start.astimezone(UTC).replace(microsecond=0), end.astimezone(UTC).replace(microsecond=0)
-
-
-def _revoked_certificate(entry: RevokedEntry, at: datetime) -> x509.RevokedCertificate:
-    which, date, reason = entry if isinstance(entry, tuple) else (entry, at, None)
-    builder = x509.RevokedCertificateBuilder().serial_number(_serial_number(which)).revocation_date(date)
-    if reason is not None:
-        builder = builder.add_extension(x509.CRLReason(reason), critical=False)
-    return builder.build()
-
-
-def _serial_number(which: Revoked) -> int:
-    if isinstance(which, int):
-        return which
-    return which.serial_number if isinstance(which, Certificate) else which.certificate.serial_number

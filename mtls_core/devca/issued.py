@@ -25,7 +25,7 @@ from .keys import PrivateKey
 
 @dataclass(frozen=True, slots=True)
 class WrittenFiles:
-    """Where :meth:`Issued.write` put things."""
+    """Where :meth:`~mtls_core.devca.Issued.write` put things."""
 
     pfx: Path
     #: The certificate and its intermediates.

@@ -10,7 +10,7 @@ from typing import Any, TypedDict
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 
 from ..certificate import Certificate
 from .keys import PrivateKey, sign_certificate
@@ -46,6 +46,9 @@ class IssueOptions(TypedDict, total=False):
     #: ``"sha256"``, ``"sha384"``, ``"sha512"``, ``"sha1"``.
     hash: str
     serial_number: int | None
+    #: Where its status can be asked, and where lists are that would name it.
+    ocsp_urls: Iterable[str]
+    crl_urls: Iterable[str]
     #: Instead of the subject that consists of the common name.
     subject: x509.Name | None
     #: Added, or put in the place of the usual ones of the same kind.
@@ -121,6 +124,28 @@ def leaf_extensions(
     if names:
         # Critical if nothing else names the subject (RFC 5280, section 4.2.1.6).
         extensions.append((x509.SubjectAlternativeName(names), subject_is_empty))
+    return extensions + revocation_extensions(
+        ocsp_urls=options.get("ocsp_urls", ()), crl_urls=options.get("crl_urls", ())
+    )
+
+
+def revocation_extensions(*, ocsp_urls: Iterable[str] = (), crl_urls: Iterable[str] = ()) -> list[Extension]:
+    """Where a certificate's revocation can be found out.
+
+    :param crl_urls: Each becomes a distribution point of its own.
+    """
+    accesses = [
+        x509.AccessDescription(AuthorityInformationAccessOID.OCSP, x509.UniformResourceIdentifier(url))
+        for url in ocsp_urls
+    ]
+    points = [
+        x509.DistributionPoint([x509.UniformResourceIdentifier(url)], None, None, crl_issuer=None) for url in crl_urls
+    ]
+    extensions: list[Extension] = []
+    if accesses:
+        extensions.append((x509.AuthorityInformationAccess(accesses), False))
+    if points:
+        extensions.append((x509.CRLDistributionPoints(points), False))
     return extensions
 
 

@@ -98,7 +98,10 @@ def _foreign_der(data: bytes, source: str) -> str | None:
     if first.tag == der.OBJECT_IDENTIFIER and first.value == _SIGNED_DATA:
         return "is PKCS#7 (p7b): certificates without a private key; export the identity with its key, as PFX"
     if first.tag == der.INTEGER and first.value != b"\x03":
-        return f"is a bare private key (DER); convert it: openssl pkey -inform DER -in {_file(source, 'old.der')}"
+        return (
+            "is a bare private key (DER); convert it: openssl pkey -inform DER -aes256 -out new.key"
+            f" -in {_file(source, 'old.der')}"
+        )
     if first.tag == der.SEQUENCE and others and others[0].tag == der.OCTET_STRING:
         return (
             "is a bare encrypted private key (PKCS#8, DER); convert it: openssl pkcs8 -inform DER"

@@ -1,0 +1,178 @@
+"""Verdicts about certificates: given anew, or remembered for as long as nothing they rest on changes."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import ssl
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Generic, TypeVar
+
+from mtls_core.certificate import Certificate
+from mtls_core.revocation.checker import RevocationChecker
+from mtls_core.verifier import ClientPolicy, VerifiedCertificate, Verifier
+
+from .config import Settings
+from .material import LoadedMaterial, load_material
+from .sources import Presented
+
+T = TypeVar("T")
+
+_numbers = itertools.count(1)
+
+
+class BoundedMap(Generic[T]):
+    """A map that forgets what was used longest ago. Safe between threads; nothing in it blocks or yields."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._entries: OrderedDict[bytes, T] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: bytes) -> T | None:
+        """The value, which counts as used now."""
+        with self._lock:
+            value = self._entries.get(key)
+            if value is not None:
+                self._entries.move_to_end(key)
+            return value
+
+    def put(self, key: bytes, value: T) -> None:
+        """Remember a value."""
+        if not self._size:
+            return
+        with self._lock:
+            self._entries[key] = value
+            self._entries.move_to_end(key)
+            if len(self._entries) > self._size:
+                self._entries.popitem(last=False)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+
+@dataclass(frozen=True, slots=True)
+class _Remembered:
+    verdict: VerifiedCertificate
+    since: datetime
+    until: datetime
+
+
+class VerdictCache:
+    """Acceptances, by SHA-256 of the whole certificate. Refusals are never remembered: what is missing may turn up.
+
+    :param size: How many are kept.
+    :param lifetime: How long one is kept at most. It ends before that if a certificate of its path expires.
+    """
+
+    def __init__(self, size: int, lifetime: timedelta) -> None:
+        self._entries: BoundedMap[_Remembered] = BoundedMap(size)
+        self._lifetime = lifetime
+
+    def get(self, key: bytes, *, at: datetime) -> VerifiedCertificate | None:
+        """What is remembered, if it still holds at that moment."""
+        found = self._entries.get(key)
+        # A clock that was set back before the verdict was given leaves nothing to rely on.
+        if found is None or not found.since <= at <= found.until:
+            return None
+        return found.verdict
+
+    def put(self, key: bytes, verdict: VerifiedCertificate, *, at: datetime, expires: datetime | None) -> None:
+        """Remember an acceptance of that moment.
+
+        :param expires: When the certificates of its path cease to be valid; ``None`` if that does not matter.
+        """
+        until = at + self._lifetime
+        self._entries.put(key, _Remembered(verdict, at, until if expires is None else min(until, expires)))
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+
+class Generation:
+    """All that decides, made of one state of the material, and replaced whole when that changes.
+
+    A request keeps the generation it began with, and what it verifies is remembered there and nowhere else. So no
+    verdict outlives the trust it rests on, whatever the threads do.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        material: LoadedMaterial,
+        paths: BoundedMap[tuple[Certificate, ...]],
+        revocation: RevocationChecker | None = None,
+    ) -> None:
+        #: Counts up in a process.
+        self.number = next(_numbers)
+        self.material = material
+        self.cache = VerdictCache(settings.cache_size, timedelta(seconds=settings.cache_seconds))
+        self._verifier = Verifier(client_policy(settings, material, revocation), revocation=revocation)
+        self._paths = paths
+        self._context: ssl.SSLContext | None = None
+
+    def verify(self, presented: Presented, *, at: datetime) -> VerifiedCertificate:
+        """The verdict on a certificate.
+
+        :param presented: What came over the wire.
+        :param at: The moment for which it must hold.
+        :raises CertificateRejected: If it is not admitted.
+        """
+        key = hashlib.sha256(presented.leaf).digest()
+        verdict = self.cache.get(key, at=at)
+        if verdict is not None:
+            # What a path is made of does not change; whether it was revoked may have, since the last request.
+            return self._verifier.check_revocation(verdict, at=at)
+        verdict = self._verifier.verify(
+            Certificate.from_der(presented.leaf), self._intermediates(key, presented), at=at
+        )
+        self.cache.put(key, verdict, at=at, expires=self._expiry(verdict))
+        self._paths.put(key, verdict.chain[1:-1])
+        return verdict
+
+    def context(self, build: Callable[[LoadedMaterial], ssl.SSLContext]) -> ssl.SSLContext:
+        """The TLS context of this generation, built when it is first asked for.
+
+        Not before: gevent replaces the classes of :mod:`ssl` after ``--preload`` has imported the app.
+        """
+        if self._context is None:
+            self._context = build(self.material)
+        return self._context
+
+    @property
+    def serves(self) -> bool:
+        """Whether a context was asked for."""
+        return self._context is not None
+
+    def _expiry(self, verdict: VerifiedCertificate) -> datetime | None:
+        policy = self._verifier.policy
+        return verdict.valid_until + policy.clock_skew if policy.check_validity else None
+
+    def _intermediates(self, key: bytes, presented: Presented) -> tuple[Certificate, ...]:
+        sent = tuple(Certificate.from_der(der) for der in presented.intermediates())
+        # A resumed session carries the leaf alone. The path it had once is no verdict, only a place to look.
+        return sent or self._paths.get(key) or ()
+
+
+def client_policy(
+    settings: Settings, material: LoadedMaterial, revocation: RevocationChecker | None = None
+) -> ClientPolicy:
+    """What the settings demand of a client certificate."""
+    return ClientPolicy(
+        trust=material.trust,
+        certificate_types=settings.certificate_types,
+        check_validity=settings.check_validity,
+        check_usage=settings.check_usage,
+        clock_skew=settings.skew,
+        allowed=material.allowed,
+        revocation=revocation.policy if revocation else None,
+    )
+
+
+def first_generation(settings: Settings) -> Generation:
+    """Load the material and make what decides from it."""
+    return Generation(settings, load_material(settings), BoundedMap(settings.cache_size))

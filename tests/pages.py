@@ -1,0 +1,202 @@
+"""Pages of the documentation, read as text and followed as a user would."""
+
+from __future__ import annotations
+
+import contextlib
+import doctest
+import io
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from .processes import free_port, wait_for_port
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+
+#: The port in the text; each reader has another.
+PORT = "8443"
+PASSWORD = "a password for the PFX files"
+#: The caption of a block that shows lines of the running service's log.
+LOG = "log"
+
+#: Kinds of blocks that are shown and not run, and why.
+NOT_RUN = {"csharp": "what users come from; it needs the SDK of .NET"}
+
+_CODE_BLOCK = re.compile(r"^( *)\.\. code-block:: *(\S*)$")
+_OPTION = re.compile(r"^ +:([\w-]+): *(.*)$")
+_SERVERS = ("flask ", "gunicorn ", "python serve.py")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of code."""
+
+    page: str
+    line: int
+    kind: str
+    #: Of Python, the file that it is; of text, what it is from.
+    caption: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"docs/{self.page}.rst:{self.line}"
+
+
+def page_names() -> list[str]:
+    """All pages."""
+    return sorted(path.stem for path in DOCS.glob("*.rst"))
+
+
+def read_page(page: str) -> str:
+    """The source of a page."""
+    return (DOCS / f"{page}.rst").read_text(encoding="utf-8")
+
+
+def blocks(page: str) -> list[Block]:
+    """All blocks of code of a page, in order."""
+    lines = read_page(page).splitlines()
+    found = []
+    for number, line in enumerate(lines):
+        begin = _CODE_BLOCK.match(line)
+        if begin:
+            body = _indented(lines[number + 1 :], len(begin[1]))
+            options = {}
+            while body and (option := _OPTION.match(body[0])):
+                options[option[1]] = option[2]
+                del body[0]
+            text = "\n".join(each[len(begin[1]) + 3 :] for each in body).strip("\n") + "\n"
+            found.append(Block(page, number + 1, begin[2], options.get("caption", ""), text))
+    return found
+
+
+def table(page: str, name: str) -> list[list[str]]:
+    """The rows of the ``list-table`` with that ``:name:``, without its heading; each cell in one line."""
+    lines = read_page(page).splitlines()
+    (start,) = [number for number, line in enumerate(lines) if line.strip() == f":name: {name}"]
+    rows: list[list[str]] = []
+    for line in _indented(lines[start:], 0):
+        text = line.strip()
+        if text.startswith("* - "):
+            rows.append([text[4:]])
+        elif text.startswith("- ") and rows:
+            rows[-1].append(text[2:])
+        elif text and rows:
+            rows[-1][-1] = f"{rows[-1][-1]} {text}".strip()
+    return rows[1:]
+
+
+def _indented(lines: list[str], indent: int) -> list[str]:
+    """The first lines, as long as they are empty or indented further."""
+    for number, line in enumerate(lines):
+        if line.strip() and not line.startswith(" " * (indent + 1)):
+            return lines[:number]
+    return lines
+
+
+class Reader:
+    """Somebody who does what a page says, in a folder of their own. Python runs in this process, in that folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = str(free_port())
+        self.namespace: dict[str, Any] = {"__name__": "page"}
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        #: Of the shell. Plugins that happen to be installed here are not part of the examples.
+        self.environment = {**os.environ, "PYTHONPATH": str(ROOT), "PATH": path, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+        self._printed = ""
+        self._log = folder / "service.log"
+        self._service = contextlib.ExitStack()
+
+    def follow(self, block: Block) -> None:
+        """Do what a block says, or hold what happened against what it shows."""
+        text = block.text.replace(PORT, self.port)
+        match block.kind, block.caption:
+            case "python", "":
+                self._printed = self._execute(text, block)
+            case "python", name:
+                (self.folder / name).write_text(text, encoding="utf-8")
+            case "sh", _ if text.startswith(_SERVERS):
+                self.serve(text)
+            case "sh", _:
+                self._printed = self._type(text, block)
+            case "json", _:
+                assert json.loads(self._printed) == json.loads(text), block
+            case "text", caption:
+                self._compare(text, self._log.read_text() if caption == LOG else self._printed, block)
+            case kind, _ if kind in NOT_RUN:
+                pass
+            case _:
+                raise AssertionError(f"{block}: nobody knows what to do with a block of the kind {block.kind!r}")
+
+    def serve(self, command: str) -> None:
+        """Start a service in place of the one that runs, and make sure that it answers."""
+        self.stop()
+        arguments = shlex.split(command.replace("\\\n", " "))
+        with self._log.open("wb") as output:
+            process = subprocess.Popen(
+                arguments, cwd=self.folder, env=self.environment, stdout=output, stderr=subprocess.STDOUT
+            )
+        self._service.callback(process.wait, timeout=15)
+        self._service.callback(process.terminate)
+        wait_for_port(int(self.port), process, self._log)
+        url = f"https://localhost:{self.port}/health"
+        answer = requests.get(url, verify=str(self.folder / "pki" / "ca.pem"), timeout=30)
+        assert answer.json() == {"status": "up"}, command
+
+    def stop(self) -> None:
+        """End the service that runs, if there is one."""
+        self._service.close()
+
+    def _execute(self, code: str, block: Block) -> str:
+        printed = io.StringIO()
+        # Line numbers of the page in tracebacks.
+        compiled = compile("\n" * block.line + code, str(DOCS / f"{block.page}.rst"), "exec")
+        with contextlib.redirect_stdout(printed), contextlib.chdir(self.folder):
+            exec(compiled, self.namespace)  # noqa: S102 - the pages are ours
+        return printed.getvalue()
+
+    def _type(self, commands: str, block: Block) -> str:
+        for line in commands.splitlines():
+            if line.startswith("export "):
+                name, _, value = line.removeprefix("export ").partition("=")
+                self.environment[name] = shlex.split(value)[0]
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", commands],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, f"{block}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    @staticmethod
+    def _compare(shown: str, happened: str, block: Block) -> None:
+        """``...`` in what is shown stands for anything; of a log, the lines may be anywhere."""
+        flags = doctest.ELLIPSIS
+        wanted, got = ("\n".join(map(str.rstrip, text.splitlines())) + "\n" for text in (shown, happened))
+        if block.caption == LOG:
+            wanted = f"...{wanted}..."
+        assert doctest.OutputChecker().check_output(wanted, got, flags), f"{block}:\n{happened}"
+
+
+@contextlib.contextmanager
+def reader(folder: Path) -> Iterator[Reader]:
+    """A reader whose service ends with the block."""
+    somebody = Reader(folder)
+    try:
+        yield somebody
+    finally:
+        somebody.stop()
