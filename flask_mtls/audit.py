@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Sequence
 
 from flask import request
 
 from mtls_core.errors import CertificateRejected
+from mtls_core.revocation.status import Answer, Status
 
 from .peer import PeerCertificate
 
@@ -21,9 +23,21 @@ _LONGEST = 500
 
 
 def accepted(peer: PeerCertificate) -> None:
-    """Write that a certificate was accepted, at level DEBUG: this is every request."""
-    if log.isEnabledFor(logging.DEBUG):
-        log.debug("accepted %s subject=%s sha256=%s", _about_request(), quoted(peer.subject), peer.thumbprint)
+    """Write that a certificate was accepted, at level DEBUG: this is every request.
+
+    At level WARNING if nothing is known about its revocation, which ``MTLS_REVOCATION_UNREACHABLE = "accept"`` permits.
+    """
+    answers = peer.verdict.revocation
+    level = logging.WARNING if any(each.status is Status.UNKNOWN for each in answers) else logging.DEBUG
+    if log.isEnabledFor(level):
+        log.log(
+            level,
+            "accepted %s subject=%s sha256=%s revocation=%s",
+            _about_request(),
+            quoted(peer.subject),
+            peer.thumbprint,
+            quoted(_revocation(answers)),
+        )
 
 
 def rejected(rejection: CertificateRejected, thumbprint: str | None) -> None:
@@ -42,6 +56,15 @@ def rejected(rejection: CertificateRejected, thumbprint: str | None) -> None:
         thumbprint or "-",
         quoted(rejection.detail),
     )
+
+
+def _revocation(answers: Sequence[Answer]) -> str:
+    """Each answer with its source and its age."""
+    return "; ".join(f"{answer.status.value} by {answer.source}{_as_of(answer)}" for answer in answers) or "not asked"
+
+
+def _as_of(answer: Answer) -> str:
+    return f" as of {answer.this_update:%Y-%m-%dT%H:%M:%SZ}" if answer.this_update else ""
 
 
 def quoted(text: str) -> str:

@@ -8,8 +8,8 @@ import traceback
 from typing import Any
 
 import click
-from flask import Flask, current_app
-from flask.cli import ScriptInfo, pass_script_info, show_server_banner, with_appcontext
+from flask import Flask
+from flask.cli import ScriptInfo, pass_script_info, show_server_banner
 from flask.helpers import get_debug_flag
 from werkzeug.serving import is_running_from_reloader
 
@@ -84,11 +84,11 @@ def run_command(
 
 @cli.command("config")
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
-@with_appcontext
-def config_command(form: str) -> None:
+@pass_script_info
+def config_command(info: ScriptInfo, form: str) -> None:
     """Show the MTLS_* settings in force. Secrets are left out."""
     try:
-        settings = shown(decisions_of(current_app).settings)
+        settings = shown(decisions_of(info.load_app()).settings)
     except MTLSError as error:
         raise click.ClickException(str(error)) from error
     if form == "json":

@@ -112,7 +112,7 @@ KEYS: Mapping[str, Key] = {
     "MTLS_REVOCATION_SCOPE": Key("chain", readers.one_of(*get_args(Scope))),
     "MTLS_REVOCATION_UNREACHABLE": Key("reject", readers.one_of(*get_args(Unreachable))),
     "MTLS_REVOCATION_HOSTS": Key((), readers.words),
-    "MTLS_REVOCATION_PROXY": Key(None, readers.optional_word),
+    "MTLS_REVOCATION_PROXY": Key(None, readers.secret_word),
     "MTLS_REVOCATION_TIMEOUT": Key(3, readers.seconds(minimum=0.05, maximum=60)),
     "MTLS_REVOCATION_REFRESH": Key(300, readers.seconds(minimum=1, maximum=_DAY)),
     "MTLS_REVOCATION_MAX_CACHE": Key(_DAY, readers.seconds(minimum=1, maximum=365 * _DAY)),
@@ -123,7 +123,7 @@ KEYS: Mapping[str, Key] = {
     "MTLS_OCSP_TRUSTED": Key((), readers.files),
     "MTLS_OCSP_NONCE": Key("off", readers.one_of(*get_args(NoncePolicy))),
     "MTLS_OCSP_MAX_AGE": Key(7 * _DAY, readers.seconds(minimum=1, maximum=3650 * _DAY)),
-    "MTLS_CACHE_URL": Key(None, readers.optional_word),
+    "MTLS_CACHE_URL": Key(None, readers.secret_word),
 }
 
 #: Flask lets the options of ``flask mtls run`` be given as ``FLASK_MTLS_RUN_PORT`` and so on, and

@@ -109,12 +109,16 @@ def _protect(view: Callable[..., Any], rule: RuleLike | None = None) -> Callable
     if getattr(view, _EXEMPT, False):
         raise _contradiction(view)
 
+    is_async = inspect.iscoroutinefunction(view)
+
     @functools.wraps(view)
     def protected(*args: Any, **kwargs: Any) -> Any:
-        response = decisions_of(current_app).check(rule)
+        # Looked up once: each look through the proxy costs as much as a step of the decision.
+        app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+        response = decisions_of(app).check(rule)
         if response is not None:
             return response
-        return current_app.ensure_sync(view)(*args, **kwargs)
+        return app.ensure_sync(view)(*args, **kwargs) if is_async else view(*args, **kwargs)
 
     setattr(protected, _REQUIRED, True)
     with contextlib.suppress(TypeError):  # a few callables cannot be referred to weakly

@@ -170,7 +170,14 @@ def optional_word(value: Any) -> str | None:
     """A word, or nothing."""
     if value is None or (isinstance(value, str) and value):
         return value
-    raise Unusable(f"is {value!r}; write text, or leave the key out")
+    raise Unusable(f"is {_shown(value)}; write text, or leave the key out")
+
+
+def secret_word(value: Any) -> str | None:
+    """A word that may hold a password, or nothing. Never repeated in a message."""
+    if value is None or (isinstance(value, str) and value):
+        return value
+    raise Unusable(f"is of type {type(value).__name__}, or empty; write text, or leave the key out")
 
 
 def files(value: Any) -> tuple[Path, ...]:

@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from pathlib import Path
 
+from cryptography import x509
+
 from mtls_core.certificate import Certificate
 from mtls_core.errors import ConfigurationError, MTLSError
+from mtls_core.path.distinguished_names import CanonicalName
+from mtls_core.revocation.addresses import parse_url
 from mtls_core.revocation.cache import SharedCache
 from mtls_core.revocation.checker import RevocationChecker
 from mtls_core.revocation.crl import CertificateList, MalformedCRL
-from mtls_core.revocation.fetch import Fetcher
+from mtls_core.revocation.crl_scope import Scope
+from mtls_core.revocation.fetch import Fetcher, FetchError
 from mtls_core.revocation.policy import RevocationPolicy
 from mtls_core.trust import TrustStore
 
 from .config import Settings
 
+_log = logging.getLogger("flask_mtls")
+
 _PEM = b"-----BEGIN X509 CRL-----"
 #: How far a source's clock may be ahead: a responder that signs as it is asked is easily a second from here.
 _SOURCE_CLOCKS = timedelta(minutes=1)
 _SUFFIXES = frozenset({".crl", ".der", ".pem"})
+
+_Series = tuple[CanonicalName, Scope, bool, x509.AuthorityKeyIdentifier | None]
 
 
 def make_checker(
@@ -55,7 +65,8 @@ def load_lists(
     """Load revocation lists from files, and from folders.
 
     :param trust: Whose lists they may be; a list that names one of these as its issuer must be signed by it.
-    :param in_force: The lists that are replaced; none of them by an older one.
+    :param in_force: The lists that are replaced; none of them by an older one. One that nothing replaces stays in
+        force: while a file is being exchanged it may not be there for a moment.
     :raises ConfigurationError: If one of them cannot be used.
     """
     try:
@@ -64,8 +75,8 @@ def load_lists(
         raise ConfigurationError(f"MTLS_CRLS: {error}") from error
     for crl in lists:
         _check_signature(crl, trust)
-        _check_not_older(crl, in_force)
         crl.prepare()
+    lists += _not_replaced(lists, in_force)
     # The same object for the same lists: whoever remembers what they said sees that nothing has changed.
     same = [crl.thumbprint for crl in lists] == [crl.thumbprint for crl in in_force]
     return tuple(in_force) if same else lists
@@ -76,7 +87,7 @@ def _policy(settings: Settings) -> RevocationPolicy:
         mode="required" if settings.revocation == "required" else "available",
         scope=settings.revocation_scope,
         unreachable=settings.revocation_unreachable,
-        ocsp_responder=settings.ocsp_responder,
+        ocsp_responder=_responder(settings.ocsp_responder),
         trusted_responders=_trusted_responders(settings.ocsp_trusted),
         nonce=settings.ocsp_nonce,
         ocsp_max_age=timedelta(seconds=settings.ocsp_max_age),
@@ -87,6 +98,15 @@ def _policy(settings: Settings) -> RevocationPolicy:
         clock_skew=max(settings.skew, _SOURCE_CLOCKS),
         timeout=settings.revocation_timeout,
     )
+
+
+def _responder(url: str | None) -> str | None:
+    if url is not None:
+        try:
+            parse_url(url)
+        except FetchError as error:
+            raise ConfigurationError(f"MTLS_OCSP_RESPONDER: {error}") from error
+    return url
 
 
 def _trusted_responders(paths: Iterable[Path]) -> tuple[Certificate, ...]:
@@ -106,7 +126,10 @@ def _shared_cache(settings: Settings) -> SharedCache | None:
         return None
     from mtls_core.revocation.redis_cache import RedisCache
 
-    return RedisCache.from_url(settings.cache_url)
+    try:
+        return RedisCache.from_url(settings.cache_url)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"MTLS_CACHE_URL: {error}") from error
 
 
 def _read(path: Path) -> list[CertificateList]:
@@ -129,11 +152,40 @@ def _check_signature(crl: CertificateList, trust: TrustStore | None) -> None:
         )
 
 
-def _check_not_older(crl: CertificateList, in_force: Iterable[CertificateList]) -> None:
-    for other in in_force:
-        same = (crl.issuer_key, crl.scope, crl.is_delta) == (other.issuer_key, other.scope, other.is_delta)
-        if same and crl.age_key < other.age_key:
+def _not_replaced(lists: Iterable[CertificateList], in_force: Iterable[CertificateList]) -> tuple[CertificateList, ...]:
+    """The lists in force of which there is no new version.
+
+    :raises ConfigurationError: If there is an older version of one.
+    """
+    newest, missing = _newest(lists), []
+    for old in _newest(in_force).values():
+        new = newest.get(_series(old))
+        if new is None:
+            _log.error("MTLS_CRLS: %s is not there any more; what was loaded stays in force", old.describe())
+            missing.append(old)
+        elif _is_older(new, old):
             raise ConfigurationError(
-                f"MTLS_CRLS: {crl.describe()} is older than the one in force ({other.describe()}),"
+                f"MTLS_CRLS: {new.describe()} is older than the one in force ({old.describe()}),"
                 " and would make good what that one revokes"
             )
+    return tuple(missing)
+
+
+def _newest(lists: Iterable[CertificateList]) -> dict[_Series, CertificateList]:
+    """Of each series the newest, in the order in which they came."""
+    newest: dict[_Series, CertificateList] = {}
+    for crl in lists:
+        other = newest.setdefault(_series(crl), crl)
+        if other.age_key < crl.age_key:
+            newest[_series(crl)] = crl
+    return newest
+
+
+def _series(crl: CertificateList) -> _Series:
+    """What the versions of a list have in common. A CA that changes its key begins another series."""
+    return crl.issuer_key, crl.scope, crl.is_delta, crl.authority_key_identifier
+
+
+def _is_older(crl: CertificateList, other: CertificateList) -> bool:
+    (moment, number), (other_moment, other_number) = crl.age_key, other.age_key
+    return moment < other_moment or number < other_number

@@ -89,6 +89,12 @@ class VerdictCache:
         until = at + self._lifetime
         self._entries.put(key, _Remembered(verdict, at, until if expires is None else min(until, expires)))
 
+    def replace(self, key: bytes, verdict: VerifiedCertificate) -> None:
+        """Put another verdict in the place of one that is remembered, for as long as that would have been."""
+        found = self._entries.get(key)
+        if found is not None:
+            self._entries.put(key, _Remembered(verdict, found.since, found.until))
+
     def __len__(self) -> int:
         return len(self._entries)
 
@@ -111,6 +117,7 @@ class Generation:
         self.number = next(_numbers)
         self.material = material
         self.cache = VerdictCache(settings.cache_size, timedelta(seconds=settings.cache_seconds))
+        self._revocation = revocation
         self._verifier = Verifier(client_policy(settings, material, revocation), revocation=revocation)
         self._paths = paths
         self._context: ssl.SSLContext | None = None
@@ -124,15 +131,22 @@ class Generation:
         """
         key = hashlib.sha256(presented.leaf).digest()
         verdict = self.cache.get(key, at=at)
-        if verdict is not None:
-            # What a path is made of does not change; whether it was revoked may have, since the last request.
-            return self._verifier.check_revocation(verdict, at=at)
-        verdict = self._verifier.verify(
-            Certificate.from_der(presented.leaf), self._intermediates(key, presented), at=at
-        )
-        self.cache.put(key, verdict, at=at, expires=self._expiry(verdict))
-        self._paths.put(key, verdict.chain[1:-1])
+        if verdict is None:
+            verdict = self._verifier.verify(
+                Certificate.from_der(presented.leaf), self._intermediates(key, presented), at=at
+            )
+            self.cache.put(key, verdict, at=at, expires=self._expiry(verdict))
+            self._paths.put(key, verdict.chain[1:-1])
+        elif verdict.recheck_from is not None and at >= verdict.recheck_from:
+            # What a path is made of does not change; whether it was revoked may have.
+            verdict = self._verifier.check_revocation(verdict, at=at)
+            self.cache.replace(key, verdict)
         return verdict
+
+    def warm(self) -> None:
+        """Get ready what the first request would otherwise wait for."""
+        if self._revocation is not None:
+            self._revocation.warm()
 
     def context(self, build: Callable[[LoadedMaterial], ssl.SSLContext]) -> ssl.SSLContext:
         """The TLS context of this generation, built when it is first asked for.

@@ -103,6 +103,8 @@ class VerifiedCertificate:
     valid_until: datetime
     #: What sources of revocation said, leaf first; empty where none was asked.
     revocation: tuple[Answer, ...] = ()
+    #: From when on :meth:`Verifier.check_revocation` may say something else; ``None``: never.
+    recheck_from: datetime | None = None
 
 
 class Verifier:
@@ -156,7 +158,7 @@ class Verifier:
         return self.check_revocation(self._verify_chained(leaf, sent, rules), at=at)
 
     def check_revocation(self, verified: VerifiedCertificate, *, at: datetime | None = None) -> VerifiedCertificate:
-        """Ask again what may have changed about a certificate that was found good. Cheap while answers are fresh.
+        """Ask again what may have changed about a certificate that was found good.
 
         :param at: As for :meth:`verify`.
         :raises CertificateRejected: As ``revoked``, or as ``revocation_unknown``.
@@ -164,8 +166,9 @@ class Verifier:
         # Nobody but itself could revoke a self-signed certificate.
         if self._revocation is None or verified.kind == "self_signed":
             return verified
-        answers = self._revocation.check(verified.chain, at=_whole_second(datetime.now(UTC) if at is None else at))
-        return verified if answers == verified.revocation else replace(verified, revocation=answers)
+        moment = _whole_second(datetime.now(UTC) if at is None else at)
+        checked = self._revocation.examine(verified.chain, at=moment)
+        return replace(verified, revocation=checked.answers, recheck_from=checked.settled_until)
 
     def _rules(self, at: datetime | None) -> Rules:
         moment = _whole_second(datetime.now(UTC) if at is None else at)

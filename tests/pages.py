@@ -11,6 +11,7 @@ import re
 import shlex
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,16 +26,23 @@ DOCS = ROOT / "docs"
 
 #: The port in the text; each reader has another.
 PORT = "8443"
+#: That of the development CA's responder.
+RESPONDER_PORT = "8889"
 PASSWORD = "a password for the PFX files"
-#: The caption of a block that shows lines of the running service's log.
+#: The captions of blocks that show lines of the log of the service, or of the responder, that runs.
 LOG = "log"
+RESPONDER = "responder"
 
 #: Kinds of blocks that are shown and not run, and why.
 NOT_RUN = {"csharp": "what users come from; it needs the SDK of .NET"}
 
 _CODE_BLOCK = re.compile(r"^( *)\.\. code-block:: *(\S*)$")
 _OPTION = re.compile(r"^ +:([\w-]+): *(.*)$")
+#: How long a line of a log may take.
+_LOG_SECONDS = 5.0
+
 _SERVERS = ("flask ", "gunicorn ", "python serve.py")
+_RESPONDER = "python -m mtls_core.devca serve "
 
 
 @dataclass(frozen=True)
@@ -109,17 +117,19 @@ class Reader:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.port = str(free_port())
+        self.responder_port = str(free_port())
         self.namespace: dict[str, Any] = {"__name__": "page"}
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         #: Of the shell. Plugins that happen to be installed here are not part of the examples.
         self.environment = {**os.environ, "PYTHONPATH": str(ROOT), "PATH": path, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
         self._printed = ""
-        self._log = folder / "service.log"
+        self._logs = {LOG: folder / "service.log", RESPONDER: folder / "responder.log"}
         self._service = contextlib.ExitStack()
+        self._responder = contextlib.ExitStack()
 
     def follow(self, block: Block) -> None:
         """Do what a block says, or hold what happened against what it shows."""
-        text = block.text.replace(PORT, self.port)
+        text = block.text.replace(PORT, self.port).replace(RESPONDER_PORT, self.responder_port)
         match block.kind, block.caption:
             case "python", "":
                 self._printed = self._execute(text, block)
@@ -127,12 +137,17 @@ class Reader:
                 (self.folder / name).write_text(text, encoding="utf-8")
             case "sh", _ if text.startswith(_SERVERS):
                 self.serve(text)
+            case "sh", _ if text.startswith(_RESPONDER):
+                self._responder.close()
+                self._start(text, int(self.responder_port), self._logs[RESPONDER], self._responder)
             case "sh", _:
                 self._printed = self._type(text, block)
             case "json", _:
                 assert json.loads(self._printed) == json.loads(text), block
             case "text", caption:
-                self._compare(text, self._log.read_text() if caption == LOG else self._printed, block)
+                if caption:
+                    self._wait_for_line(text, self._logs[caption])
+                self._compare(text, self._logs[caption].read_text() if caption else self._printed, block)
             case kind, _ if kind in NOT_RUN:
                 pass
             case _:
@@ -140,22 +155,27 @@ class Reader:
 
     def serve(self, command: str) -> None:
         """Start a service in place of the one that runs, and make sure that it answers."""
-        self.stop()
-        arguments = shlex.split(command.replace("\\\n", " "))
-        with self._log.open("wb") as output:
-            process = subprocess.Popen(
-                arguments, cwd=self.folder, env=self.environment, stdout=output, stderr=subprocess.STDOUT
-            )
-        self._service.callback(process.wait, timeout=15)
-        self._service.callback(process.terminate)
-        wait_for_port(int(self.port), process, self._log)
+        self._service.close()
+        self._start(command, int(self.port), self._logs[LOG], self._service)
         url = f"https://localhost:{self.port}/health"
         answer = requests.get(url, verify=str(self.folder / "pki" / "ca.pem"), timeout=30)
         assert answer.json() == {"status": "up"}, command
 
     def stop(self) -> None:
-        """End the service that runs, if there is one."""
+        """End what runs."""
         self._service.close()
+        self._responder.close()
+
+    def _start(self, command: str, port: int, log: Path, running: contextlib.ExitStack) -> None:
+        """Start a server that ends with ``running``, and wait until it listens."""
+        arguments = shlex.split(command.replace("\\\n", " "))
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                arguments, cwd=self.folder, env=self.environment, stdout=output, stderr=subprocess.STDOUT
+            )
+        running.callback(process.wait, timeout=15)
+        running.callback(process.terminate)
+        wait_for_port(port, process, log)
 
     def _execute(self, code: str, block: Block) -> str:
         printed = io.StringIO()
@@ -183,13 +203,23 @@ class Reader:
         return done.stdout
 
     @staticmethod
+    def _wait_for_line(shown: str, log: Path) -> None:
+        """A client may have its answer before the service has written its line."""
+        deadline = time.monotonic() + _LOG_SECONDS
+        while not _agrees(shown, log.read_text(), anywhere=True) and time.monotonic() < deadline:
+            time.sleep(0.02)
+
+    @staticmethod
     def _compare(shown: str, happened: str, block: Block) -> None:
         """``...`` in what is shown stands for anything; of a log, the lines may be anywhere."""
-        flags = doctest.ELLIPSIS
-        wanted, got = ("\n".join(map(str.rstrip, text.splitlines())) + "\n" for text in (shown, happened))
-        if block.caption == LOG:
-            wanted = f"...{wanted}..."
-        assert doctest.OutputChecker().check_output(wanted, got, flags), f"{block}:\n{happened}"
+        assert _agrees(shown, happened, anywhere=bool(block.caption)), f"{block}:\n{happened}"
+
+
+def _agrees(shown: str, happened: str, *, anywhere: bool) -> bool:
+    wanted, got = ("\n".join(map(str.rstrip, text.splitlines())) + "\n" for text in (shown, happened))
+    if anywhere:
+        wanted = f"...{wanted}..."
+    return doctest.OutputChecker().check_output(wanted, got, doctest.ELLIPSIS)
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import itertools
 import json
 import re
 import socket
@@ -23,15 +24,18 @@ from flask_mtls import MTLS, Reason, cert_required, rules
 from flask_mtls.config import KEYS
 from flask_mtls.serving.handshake import explain
 from flask_mtls.serving.werkzeug import create_server
+from flask_mtls.testing import MTLSClient
 from mtls_core.certificate import MAX_CERTIFICATE_SIZE, Certificate
 from mtls_core.contexts import ClientCertificates
 from mtls_core.devca import DevelopmentCA, Issued, self_signed
+from mtls_core.devca.responder import Mode, Responder
 from mtls_core.errors import IdentityProblem
 from mtls_core.keyfiles.pbe import MAX_ROUNDS
 from mtls_core.keyfiles.pfx_structure import MAX_KEYS
 from mtls_core.keyfiles.source import MAX_SIZE
 from mtls_core.path import work
 from mtls_core.path.algorithms import MAX_RSA_BITS
+from mtls_core.revocation import cache, crl, ocsp, ocsp_signer
 from mtls_core.trust import MAX_BUNDLE_SIZE, TrustStore
 from requests_mtls.failures import alert_in
 
@@ -254,6 +258,62 @@ def test_the_limits_are_those_of_the_code() -> None:
         MAX_KEYS,
         MAX_BUNDLE_SIZE,
     ]
+    assert [int(limit) for _what, limit in table("validation", "revocation-limits")] == [
+        ocsp.MAX_RESPONSE_SIZE,
+        ocsp_signer.MAX_CERTIFICATES,
+        crl.MAX_CRL_SIZE,
+        crl.MAX_SIGNATURE_CHECKS,
+        cache.LARGEST_VALUE,
+    ]
+
+
+# revocation.rst
+
+
+def test_every_mode_of_the_responder_has_its_row() -> None:
+    listed = [mode for row in table("revocation", "ocsp-faults") for mode in _words(row[1])]
+    assert sorted(listed) == sorted(set(Mode) - {Mode.GOOD})
+
+
+def test_the_faults_of_responders_end_as_listed(ca: DevelopmentCA) -> None:
+    shown, happened = {}, {}
+    with Responder(ca) as responder:
+        for row in table("revocation", "ocsp-faults"):
+            for mode, (nonce, outcome) in itertools.product(_words(row[1]), _outcomes_by_nonce(row[-1])):
+                responder.mode = Mode(mode)
+                caller = ca.client("billing", ocsp_urls=[responder.ocsp_url])
+                shown[mode, nonce] = outcome
+                happened[mode, nonce] = ask_without_tls(caller, {**asking(ca), "MTLS_OCSP_NONCE": nonce})
+    assert happened == shown
+
+
+def test_the_policies_about_revocation_decide_as_listed(ca: DevelopmentCA) -> None:
+    names = ["good", "revoked", "there is a source, and it does not answer", "there is no source"]
+    policies = [("available", "reject"), ("available", "accept"), ("required", "reject")]
+    happened = {}
+    with Responder(ca) as responder:
+        good, revoked = (ca.client("billing", ocsp_urls=[responder.ocsp_url]) for _ in range(2))
+        responder.revoke(revoked)
+        silent = ca.client("billing", ocsp_urls=["http://127.0.0.1:9/"])  # nobody listens there
+        for name, caller in zip(names, [good, revoked, silent, ca.client("billing")], strict=True):
+            settings = [{"MTLS_REVOCATION": mode, "MTLS_REVOCATION_UNREACHABLE": then} for mode, then in policies]
+            happened[name] = [ask_without_tls(caller, {**asking(ca), **each}) for each in settings]
+    assert happened == {_plain(row[0]): [_plain(cell) for cell in row[1:]] for row in table("revocation", "policies")}
+
+
+def asking(ca: DevelopmentCA) -> dict[str, Any]:
+    """The settings of a service that may ask a responder on this machine, and has little time."""
+    return {
+        "MTLS_CLIENT_CA": ca.trust_store(),
+        "MTLS_REVOCATION_HOSTS": ["127.0.0.1"],
+        "MTLS_REVOCATION_TIMEOUT": 0.5,
+    }
+
+
+def ask_without_tls(caller: Issued, settings: dict[str, Any]) -> str:
+    """What a caller gets: the status with its reason."""
+    answer = MTLSClient(protected(settings), cert=caller).get("/orders")
+    return f"{answer.status_code} {answer.get_json().get('reason', '')}".strip()
 
 
 # aspnet.rst
@@ -314,6 +374,17 @@ def cases_of_the_other_side(ca: DevelopmentCA) -> dict[str, tuple[Issued | None,
 
 def _plain(cell: str) -> str:
     return re.sub(r"[`*]", "", cell)
+
+
+def _words(cell: str) -> list[str]:
+    """What stands in a cell as code."""
+    return re.findall(r"``(\w+)``", cell)
+
+
+def _outcomes_by_nonce(cell: str) -> list[tuple[str, str]]:
+    """What a cell says of each nonce policy that it names, first of the default."""
+    found = re.findall(r"(?:with ``\"(\w+)\"`` )?``(200|403 \w+)``", cell)
+    return [(policy or "off", outcome) for policy, outcome in found]
 
 
 def _outcome(cell: str) -> str:

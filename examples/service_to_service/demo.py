@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import requests
+from connections import revoke_between
 from other_host import Watcher, watcher
 from services import PASSWORD, Cast, Service, make_certificates, running
 
+from mtls_core.devca import Issued
 from requests_mtls import (
     Identity,
     IdentityError,
@@ -44,18 +46,18 @@ class Row:
 def main() -> int:
     """Run all cases; the number of the process' exit."""
     started = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="mtls-demo-") as folder:
-        cast = make_certificates(Path(folder))
-        with (
-            watcher(cast.ca) as elsewhere,
-            running(cast, Path(folder), archive_url=f"https://127.0.0.1:{elsewhere.port}/") as (orders, billing),
-        ):
-            print("Two services, each the other's client, one CA, identities as PFX files:\n")
-            print(f"  orders    {orders.url}   gunicorn           spiffe://shop.example/orders")
-            print(f"  billing   {billing.url}   flask mtls run     spiffe://shop.example/billing")
-            failed = [row.case for row in report(cases(cast, orders, billing, elsewhere))]
-            if failed:
-                print(f"\nlog of orders:\n{orders.log.read_text()}\nlog of billing:\n{billing.log.read_text()}")
+    with (
+        tempfile.TemporaryDirectory(prefix="mtls-demo-") as folder,
+        make_certificates(Path(folder)) as cast,
+        watcher(cast.ca) as elsewhere,
+        running(cast, Path(folder), archive_url=f"https://127.0.0.1:{elsewhere.port}/") as services,
+    ):
+        print("Two services, each the other's client, one CA, identities as PFX files:\n")
+        print(f"  orders    {services['orders'].url}   gunicorn           spiffe://shop.example/orders")
+        print(f"  billing   {services['billing'].url}   flask mtls run     spiffe://shop.example/billing")
+        failed = [row.case for row in report(cases(cast, services, elsewhere))]
+        if failed:
+            print("".join(f"\nlog of {service.name}:\n{service.log.read_text()}" for service in services.values()))
     total = f"in {time.monotonic() - started:.1f} s"
     print(f"\n{len(failed)} rows FAILED {total}" if failed else f"\nAll rows passed {total}.")
     return 1 if failed else 0
@@ -102,11 +104,15 @@ def answer(response: requests.Response) -> str:
     return f"{response.status_code} {body.get('caller') or body.get('reason') or body.get('status')}"
 
 
-def cases(cast: Cast, orders: Service, billing: Service, elsewhere: Watcher) -> dict[str, list[Row]]:
+def cases(cast: Cast, services: dict[str, Service], elsewhere: Watcher) -> dict[str, list[Row]]:
     """Every row of the demo."""
+    orders, billing = services["orders"], services["billing"]
     return {
         "Who is let in": accepted(cast, orders, billing),
-        "Who is not: the five checks of a client's certificate": refused(cast, orders, billing),
+        "Who is not: chain, validity, usage, thumbprint, and what the endpoint asks for": refused(
+            cast, orders, billing
+        ),
+        "Who was, until the CA withdrew the certificate": revoked(cast, services),
         "What a client refuses to do": client_side(cast, orders, elsewhere),
     }
 
@@ -174,6 +180,47 @@ def refused(cast: Cast, orders: Service, billing: Service) -> list[Row]:
         Row(
             "authorisation: valid, but not for this endpoint", "403 not_authorized", get("shop", f"{orders.url}/orders")
         ),
+    ]
+
+
+def revoked(cast: Cast, services: dict[str, Service]) -> list[Row]:
+    """Certificates that were good once; answered by OCSP, by a revocation list, or by nobody."""
+    path = "/orders/42"
+    good = "200 spiffe://shop.example/shop"
+
+    def get(issued: Issued, service: str = "orders") -> str:
+        identity = Identity.from_pfx(issued.pfx(PASSWORD), PASSWORD)
+        return answer(careless(cast, identity, services[service].url + path))
+
+    def unanswered(service: str) -> str:
+        return get(cast.issue(ocsp=cast.broken_responder), service)
+
+    def withdrawn(issued: Issued) -> Issued:
+        cast.responder.revoke(issued)
+        return issued
+
+    def later(*, resuming: bool) -> str:
+        issued = cast.issue(ocsp=cast.responder)
+        return revoke_between(services["orders"], cast, issued, path, resuming=resuming)
+
+    return [
+        Row("asked by OCSP, and good", good, lambda: get(cast.issue(ocsp=cast.responder))),
+        Row("revoked, says OCSP", "403 revoked", lambda: get(withdrawn(cast.issue(ocsp=cast.responder)))),
+        Row("revoked, says the CA's list", "403 revoked", lambda: get(withdrawn(cast.issue(crl=cast.responder)))),
+        Row(
+            "responder down, an outage refuses",
+            "403 revocation_unknown",
+            lambda: get(cast.issue(ocsp=cast.broken_responder)),
+        ),
+        Row(
+            "responder down, an outage is accepted",
+            good,
+            lambda: get(cast.issue(ocsp=cast.broken_responder), "lenient"),
+        ),
+        Row("names no source, sources used as available", good, lambda: get(cast.issue())),
+        Row("names no source, a source is required", "403 revocation_unknown", lambda: get(cast.issue(), "strict")),
+        Row("revoked while its connection stays open", "200, then 403 revoked", lambda: later(resuming=False)),
+        Row("revoked, and resuming its TLS session", "200, then 403 revoked, resumed", lambda: later(resuming=True)),
     ]
 
 

@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from mtls_core.devca import DevelopmentCA, Issued, self_signed
+from mtls_core.devca.responder import Mode, Responder
 from requests_mtls import Identity, Pin
 
 PASSWORD = "only for this demo"
@@ -31,14 +32,28 @@ class Cast:
     orders: Issued
     billing: Issued
     callers: dict[str, Issued]
+    #: Says what was revoked.
+    responder: Responder
+    #: Should, but answers every question with a 500.
+    broken_responder: Responder
+
+    def issue(self, *, ocsp: Responder | None = None, crl: Responder | None = None) -> Issued:
+        """A new certificate for the caller ``shop``, with the addresses where its revocation can be asked."""
+        return self.ca.client(
+            "shop",
+            uris=["spiffe://shop.example/shop"],
+            ocsp_urls=[ocsp.ocsp_url] if ocsp else [],
+            crl_urls=[crl.crl_url(self.ca)] if crl else [],
+        )
 
     def identity(self, name: str) -> Identity:
         """A caller's identity, by way of a PFX, as a service would load it."""
         return Identity.from_pfx(self.callers[name].pfx(PASSWORD), PASSWORD)
 
 
-def make_certificates(folder: Path) -> Cast:
-    """A CA, two services, and callers of every kind."""
+@contextlib.contextmanager
+def make_certificates(folder: Path) -> Iterator[Cast]:
+    """A CA with its responder, two services, and callers of every kind."""
     now = datetime.now(UTC)
     day = timedelta(days=1)
     ca = DevelopmentCA.create("Shop CA")
@@ -53,90 +68,110 @@ def make_certificates(folder: Path) -> Cast:
     def service(name: str) -> Issued:
         return ca.issue(name, dns=["localhost", f"{name}.internal"], uris=uri(name), usage=["client", "server"])
 
-    return Cast(
-        ca,
-        ca_file,
-        other_ca,
-        service("orders"),
-        service("billing"),
-        {
-            "shop": ca.client("shop", uris=uri("shop")),
-            "stock": issuing.client("stock", uris=uri("stock")),
-            "expired": ca.client("shop", uris=uri("shop"), not_before=now - 9 * day, not_after=now - day),
-            "early": ca.client("shop", uris=uri("shop"), not_before=now + day, not_after=now + 9 * day),
-            "server-only": ca.issue("shop", uris=uri("shop"), usage=["server"]),
-            "other CA": other_ca.client("shop", uris=uri("shop")),
-            "self-signed": self_signed("shop", uris=uri("shop"), usage=["client"]),
-        },
-    )
+    callers = {
+        "shop": ca.client("shop", uris=uri("shop")),
+        "stock": issuing.client("stock", uris=uri("stock")),
+        "expired": ca.client("shop", uris=uri("shop"), not_before=now - 9 * day, not_after=now - day),
+        "early": ca.client("shop", uris=uri("shop"), not_before=now + day, not_after=now + 9 * day),
+        "server-only": ca.issue("shop", uris=uri("shop"), usage=["server"]),
+        "other CA": other_ca.client("shop", uris=uri("shop")),
+        "self-signed": self_signed("shop", uris=uri("shop"), usage=["client"]),
+    }
+    with Responder(ca) as responder, Responder(ca) as broken:
+        broken.mode = Mode.SERVER_ERROR
+        yield Cast(ca, ca_file, other_ca, service("orders"), service("billing"), callers, responder, broken)
 
 
 @dataclass(frozen=True)
 class Service:
-    """A service that runs."""
+    """A service that runs, or is about to."""
 
     name: str
     url: str
     log: Path
 
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return int(self.url.rpartition(":")[2])
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """How it is started: orders with gunicorn, the others with Werkzeug."""
+        if self.name == "orders":
+            settings = ("--bind", f"127.0.0.1:{self.port}", "--threads", "4", "--log-level", "warning")
+            return ("gunicorn", "-c", "python:flask_mtls.gunicorn_conf", *settings, "orders:create_app()")
+        app = "billing" if self.name == "billing" else "orders"
+        return ("flask", "--app", f"{app}:create_app", "mtls", "run", "--host", "127.0.0.1", "--port", str(self.port))
+
+    def wait(self, *, seconds: float = 30) -> None:
+        """Return when the port accepts connections.
+
+        :raises RuntimeError: If that takes too long; with what the service had to say.
+        """
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
+                return
+            time.sleep(0.05)
+        raise RuntimeError(f"{self.name} did not start:\n{self.log.read_text()}")
+
 
 @contextlib.contextmanager
-def running(cast: Cast, folder: Path, *, archive_url: str) -> Iterator[tuple[Service, Service]]:
-    """Start orders and billing, each with its PFX in a file of mode 0600, and wait until they answer.
+def running(cast: Cast, folder: Path, *, archive_url: str) -> Iterator[dict[str, Service]]:
+    """Start the services, each with its PFX in a file of mode 0600, and wait until they answer.
+
+    Besides ``orders`` and ``billing`` there is ``lenient``, which is orders with an outage of the CA accepted, and
+    ``strict``, which is orders with a source of revocation required.
 
     :param archive_url: Where orders redirects to, on another host.
     """
-    ports = {"orders": free_port(), "billing": free_port()}
+    urls = {name: f"https://localhost:{free_port()}" for name in ("orders", "billing", "lenient", "strict")}
     cast.orders.write(folder, "orders", password=PASSWORD)
     cast.billing.write(folder, "billing", password=PASSWORD)
     common = {
+        "FLASK_MTLS_IDENTITY": str(folder / "orders.pfx"),
         "FLASK_MTLS_IDENTITY_PASSWORD": PASSWORD,
         "FLASK_MTLS_CLIENT_CA": str(cast.ca_file),
-        "FLASK_ORDERS_URL": f"https://localhost:{ports['orders']}",
+        # Responders on loopback are not asked unless they are named, and here we do not want to wait for minutes.
+        "FLASK_MTLS_REVOCATION_HOSTS": '["127.0.0.1"]',
+        "FLASK_MTLS_REVOCATION_REFRESH": "1",
+        "FLASK_ORDERS_URL": urls["orders"],
         "FLASK_ORDERS_PIN": str(Pin.for_public_key(cast.orders.certificate)),
-        "FLASK_ARCHIVE_URL": archive_url,
-        "FLASK_BILLING_URL": f"https://localhost:{ports['billing']}",
+        "FLASK_BILLING_URL": urls["billing"],
         "FLASK_BILLING_PIN": str(Pin.for_public_key(cast.billing.certificate)),
+        "FLASK_ARCHIVE_URL": archive_url,
     }
-    orders = [sys.executable, "-m", "gunicorn", "-c", "python:flask_mtls.gunicorn_conf", "orders:create_app()"]
-    orders += ["--bind", f"127.0.0.1:{ports['orders']}", "--threads", "4", "--log-level", "warning"]
-    billing = [sys.executable, "-m", "flask", "--app", "billing:create_app", "mtls", "run"]
-    billing += ["--host", "127.0.0.1", "--port", str(ports["billing"])]
-    allowed = {"FLASK_MTLS_ALLOWED": json.dumps([cast.orders.certificate.thumbprint])}
+    own = {
+        "orders": {},
+        "billing": {
+            "FLASK_MTLS_IDENTITY": str(folder / "billing.pfx"),
+            "FLASK_MTLS_ALLOWED": json.dumps([cast.orders.certificate.thumbprint]),
+        },
+        "lenient": {"FLASK_MTLS_REVOCATION_UNREACHABLE": "accept"},
+        "strict": {"FLASK_MTLS_REVOCATION": "required"},
+    }
     with contextlib.ExitStack() as stack:
-        for name, command, more in (("orders", orders, {}), ("billing", billing, allowed)):
-            environment = {**os.environ, **common, **more, "FLASK_MTLS_IDENTITY": str(folder / f"{name}.pfx")}
-            stack.enter_context(process(command, environment, folder / f"{name}.log", ports[name]))
-        yield (
-            Service("orders", common["FLASK_ORDERS_URL"], folder / "orders.log"),
-            Service("billing", common["FLASK_BILLING_URL"], folder / "billing.log"),
-        )
+        services = {name: Service(name, url, folder / f"{name}.log") for name, url in urls.items()}
+        for name, service in services.items():
+            stack.enter_context(process(service, {**os.environ, **common, **own[name]}))
+        for service in services.values():
+            service.wait()
+        yield services
 
 
 @contextlib.contextmanager
-def process(command: list[str], environment: dict[str, str], log: Path, port: int) -> Iterator[None]:
-    """Run a server until the block ends; it starts with the port open."""
-    with log.open("wb") as output:
-        server = subprocess.Popen(command, cwd=HERE, env=environment, stdout=output, stderr=subprocess.STDOUT)
+def process(service: Service, environment: dict[str, str]) -> Iterator[None]:
+    """Run a service until the block ends."""
+    with service.log.open("wb") as output:
+        server = subprocess.Popen(
+            [sys.executable, "-m", *service.command], cwd=HERE, env=environment, stdout=output, stderr=subprocess.STDOUT
+        )
         try:
-            wait_for(port, server, log)
             yield
         finally:
             server.terminate()
             server.wait(timeout=10)
-
-
-def wait_for(port: int, server: subprocess.Popen[bytes], log: Path, *, seconds: float = 30) -> None:
-    """Return when the port accepts connections.
-
-    :raises RuntimeError: If the server ends before that, or takes too long; with what it had to say.
-    """
-    deadline = time.monotonic() + seconds
-    while server.poll() is None and time.monotonic() < deadline:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-            return
-        time.sleep(0.05)
-    raise RuntimeError(f"{' '.join(server.args)} did not start:\n{log.read_text()}")  # type: ignore[arg-type]
 
 
 def free_port() -> int:

@@ -83,6 +83,7 @@ def _context_for(app: Flask, *, at_once: bool) -> DeferringContext:
     decisions = decisions_of(app)
     check_stacking(app)
     decisions.tls_context()  # built now; from here on connections find it ready
+    decisions.watched.current().warm()
     return DeferringContext(decisions.tls_context, timeout=decisions.settings.handshake_timeout, at_once=at_once)
 
 

@@ -53,6 +53,7 @@ def server_options(app: Flask) -> ServerOptions:
     decisions = decisions_of(app)
     check_stacking(app)
     decisions.tls_context()  # what is wrong with it is said now, not to the first client
+    decisions.watched.current().warm()
     # A class of its own: Werkzeug notes the protocol version on it.
     handler = type("RequestHandler", (MTLSRequestHandler,), {"handshake_timeout": decisions.settings.handshake_timeout})
     return ServerOptions(following_context(decisions.tls_context), handler)

@@ -68,12 +68,14 @@ class Asking:
         local = self._local_lists(certificate)
         if not local and self._policy.ocsp_responder is None and not names_a_source(certificate):
             return None
-        # What is at hand costs nothing, and a revocation on it is final.
-        at_hand = [*local, *self._store.held(crl.distribution_points(certificate))]
-        by_lists = self._by_lists(path, depth, at_hand, at) if at_hand else None
-        if by_lists is not None and by_lists.status is Status.REVOKED:
-            return by_lists
-        answers = [by_lists, *self._by_ocsp(path, depth, at, about_responder)]
+        # Lists that were fetched before may have been replaced since: they can revoke, and clear nobody.
+        by_local = self._by_lists(path, depth, local, at) if local else None
+        held = self._store.held(crl.distribution_points(certificate))
+        by_held = self._by_lists(path, depth, [*local, *held], at) if held else None
+        for answer in (by_local, by_held):
+            if answer is not None and answer.status is Status.REVOKED:
+                return answer
+        answers = [by_local, *self._by_ocsp(path, depth, at, about_responder)]
         if not any(answer and answer.status is not Status.UNKNOWN for answer in answers):
             answers.append(self._by_fetched_lists(path, depth, local, at))
         return _most_telling([answer for answer in answers if answer], certificate)
@@ -92,14 +94,14 @@ class Asking:
         if not points:
             return None
         started, timeout = time.monotonic(), self._share_of(path[depth])
-        lists, notes = self._store.fetch(points, at=at, timeout=timeout)
-        delta_points = [*crl.delta_points(path[depth]), *(point for found in lists for point in found.delta_points)]
-        deltas, _ = self._store.fetch(delta_points, at=at, timeout=timeout)
+        full = self._store.fetch(points, at=at, timeout=timeout)
+        delta_points = [*crl.delta_points(path[depth]), *(each for found in full.lists for each in found.delta_points)]
+        deltas = self._store.fetch(delta_points, at=at, timeout=timeout)
         moment = at + timedelta(seconds=time.monotonic() - started)
-        answer = self._by_lists(path, depth, [*local, *lists, *deltas], moment)
-        if answer.status is Status.UNKNOWN and notes:
-            return dataclasses.replace(answer, detail=f"{answer.detail}; {'; '.join(notes)}")
-        return answer
+        answer = self._by_lists(path, depth, [*local, *full.lists, *deltas.lists], moment)
+        if answer.status is Status.UNKNOWN and full.notes:
+            return dataclasses.replace(answer, detail=f"{answer.detail}; {'; '.join(full.notes)}")
+        return self._capped(answer, min(full.fetched_at, deltas.fetched_at))
 
     def _by_ocsp(self, path: _Path, depth: int, at: datetime, about_responder: bool) -> list[Answer]:
         """What responders say, up to the first that says something."""
@@ -150,11 +152,19 @@ class Asking:
         shared = self._policy.nonce == "off"
         name = f"ocsp:{url}:{sha256(request).hexdigest()}"
         by_post = Wanted(
-            name, url, MAX_RESPONSE_SIZE, RESPONSE_TYPE, RESPONSE_TYPE, request, REQUEST_TYPE, shared=shared
+            name,
+            url,
+            MAX_RESPONSE_SIZE,
+            RESPONSE_TYPE,
+            must_be=RESPONSE_TYPE,
+            body=request,
+            content_type=REQUEST_TYPE,
+            shared=shared,
         )
         address = get_url(url, request) if shared else None
         if address is not None:
-            by_get = Wanted(name, address, MAX_RESPONSE_SIZE, RESPONSE_TYPE, RESPONSE_TYPE)
+            # A responder that knows no GET is not out of order.
+            by_get = Wanted(name, address, MAX_RESPONSE_SIZE, RESPONSE_TYPE, server=f"GET {url}", must_be=RESPONSE_TYPE)
             try:
                 return self._downloads.get(by_get, at=at, timeout=timeout, is_good=is_good)
             except FetchError as error:

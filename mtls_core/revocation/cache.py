@@ -22,6 +22,9 @@ _OVERHEAD = 256
 class SharedCache(Protocol):
     """What a cache must do. None of it raises, and none of it keeps a request waiting."""
 
+    def warm(self) -> None:
+        """Make ready what the first look-up needs, before anybody waits for it. May take two seconds."""
+
     def get(self, key: str) -> bytes | None:
         """The value, or ``None``. Anybody may have written it."""
 
@@ -69,6 +72,9 @@ class MemoryCache:
         self._size = 0
         # Nothing that is done while it is held blocks or yields.
         self._lock = threading.Lock()
+
+    def warm(self) -> None:
+        """Nothing: memory is always ready."""
 
     def get(self, key: str) -> bytes | None:
         """The value, which counts as used now, unless its time is over."""

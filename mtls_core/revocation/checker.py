@@ -13,6 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from ..certificate import Certificate
 from ..errors import CertificateRejected, Problem, Reason
@@ -52,6 +53,25 @@ class _Known:
     #: Before that the clock was set back.
     since: datetime
 
+    def counts(self, at: datetime) -> bool:
+        """Whether the answer is of use. A revocation is for ever, until somebody says otherwise."""
+        end = self.answer.valid_until
+        return self.since <= at and (self.answer.status is Status.REVOKED or end is None or at < end)
+
+    @property
+    def is_final(self) -> bool:
+        """Whether it is a revocation that does not rest on the lists of this host."""
+        return self.answer.status is Status.REVOKED and self.answer.source.startswith("ocsp ")
+
+
+class Checked(NamedTuple):
+    """What was found out about a path that is let in."""
+
+    answers: tuple[Answer, ...]
+    #: When the first of the answers is asked for again. Until then, and as long as the lists of this host are the
+    #: same, none of them can change.
+    settled_until: datetime
+
 
 class RevocationChecker:
     """Applies a policy to paths whose signatures hold. One serves all threads, and the children of a fork.
@@ -90,28 +110,36 @@ class RevocationChecker:
         :returns: An answer for each certificate that has a source; ``UNKNOWN`` ones only if the policy accepts them.
         :raises CertificateRejected: As ``revoked``, or as ``revocation_unknown``.
         """
+        return self.examine(path, at=at).answers
+
+    def examine(self, path: _Path, *, at: datetime) -> Checked:
+        """As :meth:`check`, with how long what it says cannot change."""
         state = self._state.get()
         state.take(self._lists())
-        covered = 1 if self.policy.scope == "leaf" else len(path) - 1
-        answers: list[Answer | None] = [state.remembered(path, depth, at) for depth in range(covered)]
-        if None in answers:
-            answers = self._wait(state, path, answers, at)
-        found = tuple(answer for answer in answers if answer is not None)
+        known = [state.remembered(path, depth, at) for depth in self._covered(path)]
+        found = self._wait(state, path, known, at)
         for status in (Status.REVOKED, Status.UNKNOWN):
-            for depth, answer in enumerate(found):
-                if answer.status is status:
-                    self._judge(path[depth], depth, answer)
-        return tuple(answer for answer in found if answer is not _NO_SOURCE)
+            for depth, each in enumerate(found):
+                if each.answer.status is status:
+                    self._judge(path[depth], depth, each.answer)
+        answers = tuple(each.answer for each in found if each.answer is not _NO_SOURCE)
+        return Checked(answers, min((each.ask_from for each in found), default=at))
 
-    def _wait(self, state: _State, path: _Path, answers: list[Answer | None], at: datetime) -> list[Answer | None]:
+    def _covered(self, path: _Path) -> range:
+        return range(1 if self.policy.scope == "leaf" else len(path) - 1)
+
+    def warm(self) -> None:
+        """Connect to what workers share, before the first request, in each process. May take two seconds."""
+        if self._shared is not None:
+            self._shared.warm()
+
+    def _wait(self, state: _State, path: _Path, known: list[_Known | None], at: datetime) -> list[_Known]:
         """Ask for what is missing, all of it at once, and wait for it together."""
         deadline = time.monotonic() + self.policy.timeout
-        missing = [depth for depth, answer in enumerate(answers) if answer is None]
-        for depth in missing:
-            state.begin(path, depth, at)
-        for depth in missing:
-            answers[depth] = state.wait(path, depth, at, deadline)
-        return answers
+        for depth, each in enumerate(known):
+            if each is None:
+                state.begin(path, depth, at)
+        return [each or state.wait(path, depth, at, deadline) for depth, each in enumerate(known)]
 
     def _judge(self, certificate: Certificate, depth: int, answer: Answer) -> None:
         if answer.status is Status.REVOKED:
@@ -153,58 +181,71 @@ class _State:
         self._lock = threading.Lock()
         self._calls = BoundedCalls(limit=_MAX_ASKING)
         self._lists: Sequence[CertificateList] = ()
+        #: Counts the changes of the lists: whoever asks now must not be told what was found out with earlier ones.
+        self._epoch = 0
 
     def take(self, lists: Sequence[CertificateList]) -> None:
         """Forget what was known if this host has other lists than before."""
         if lists is not self._lists:
             with self._lock:
                 self._lists = lists
-                self._known.clear()
+                self._epoch += 1
+                # What other sources revoked stays so: an answer of before the revocation must not undo it now.
+                self._known = OrderedDict((key, known) for key, known in self._known.items() if known.is_final)
 
-    def remembered(self, path: _Path, depth: int, at: datetime) -> Answer | None:
+    def remembered(self, path: _Path, depth: int, at: datetime) -> _Known | None:
         """What is known and still counts; ``None`` if it must be asked first."""
         known = self._known.get(_key(path, depth))
-        if known is None or not _counts(known, at) or at >= known.wait_from:
+        if known is None or not known.counts(at) or at >= known.wait_from:
             return None
         if at >= known.ask_from:
             self.begin(path, depth, at)
-        return known.answer
+        return known
 
     def begin(self, path: _Path, depth: int, at: datetime) -> None:
         """Ask, and wait for nothing."""
-        self._calls.begin(_key(path, depth), lambda: self._ask(path, depth, at))
+        self._calls.begin((*_key(path, depth), self._epoch), lambda: self._ask(path, depth, at))
 
-    def wait(self, path: _Path, depth: int, at: datetime, deadline: float) -> Answer:
+    def wait(self, path: _Path, depth: int, at: datetime, deadline: float) -> _Known:
         """Ask, or wait for whoever asks already, and answer by the deadline."""
-        answered = self.remembered(path, depth, at)
-        if answered is not None:
-            return answered
+        known = self.remembered(path, depth, at)
+        if known is not None:
+            return known
+        known = self._ask_until(deadline, path, depth, at)
+        if known is not None and known.counts(at):
+            return known
+        detail = f"no source of revocation answered about {subject_of(path[depth])} in {self._policy.timeout:g} s"
+        return _Known(Answer(Status.UNKNOWN, detail, "timeout"), ask_from=at, wait_from=at, since=at)
+
+    def _ask_until(self, deadline: float, path: _Path, depth: int, at: datetime) -> _Known | None:
         key = _key(path, depth)
         try:
-            answer: Answer | None = self._calls.call(key, lambda: self._ask(path, depth, at), deadline=deadline)
+            known = self._calls.call((*key, self._epoch), lambda: self._ask(path, depth, at), deadline=deadline)
+            if at >= known.wait_from:  # whoever was asking already had asked for an earlier moment
+                known = self._calls.call((*key, self._epoch), lambda: self._ask(path, depth, at), deadline=deadline)
+            return known
         except OSError:  # not in time, or no thread to be had
-            known = self._known.get(key)
-            answer = known.answer if known is not None and known.since <= at else None
+            return self._known.get(key)
         except Exception:
             # A fault of ours must not become an admission, nor a 500.
             _log.exception("asking about the revocation of %s failed; please report this", subject_of(path[depth]))
-            answer = None
-        # Whoever was asking already may have asked for an earlier moment.
-        if answer is not None and (answer.valid_until is None or at < answer.valid_until):
-            return answer
-        detail = f"no source of revocation answered about {subject_of(path[depth])} in {self._policy.timeout:g} s"
-        return Answer(Status.UNKNOWN, detail, "timeout")
+            return None
 
-    def _ask(self, path: _Path, depth: int, at: datetime) -> Answer:
+    def _ask(self, path: _Path, depth: int, at: datetime) -> _Known:
         lists = self._lists
         answer = self._asking.ask(path, depth, at) or _NO_SOURCE
-        known = self._known.get(_key(path, depth))
-        new = answer.status is not Status.UNKNOWN or known is None or not _counts(known, at)
-        if known is not None and not new:
-            answer = known.answer  # nothing new is to be had; what was said before counts until it goes stale
+        before = self._known.get(_key(path, depth))
+        if before is not None and _is_older(answer, before.answer):
+            _log.warning("%s: an older answer does not undo the revocation: %s", subject_of(path[depth]), answer.detail)
+            known = self._dated(before.answer, at, new=False)
+        elif answer.status is Status.UNKNOWN and before is not None and before.counts(at):
+            # Nothing new is to be had; what was said before counts until it goes stale.
+            known = self._dated(before.answer, at, new=False)
+        else:
+            known = self._dated(answer, at, new=True)
         if lists is self._lists:  # else what was found out rests on lists that are no longer in force
-            self._remember(_key(path, depth), self._dated(answer, at, new=new))
-        return answer
+            self._remember(_key(path, depth), known)
+        return known
 
     def _dated(self, answer: Answer, at: datetime, *, new: bool) -> _Known:
         refresh = self._policy.refresh
@@ -227,6 +268,8 @@ def _key(path: _Path, depth: int) -> _Key:
     return path[depth].thumbprint, path[depth + 1].thumbprint
 
 
-def _counts(known: _Known, at: datetime) -> bool:
-    end = known.answer.valid_until
-    return known.since <= at and (end is None or at < end)
+def _is_older(answer: Answer, before: Answer) -> bool:
+    """Whether a revocation is contradicted by what was said before it: kept back, or sent once more by somebody."""
+    if before.status is not Status.REVOKED or answer.status is not Status.GOOD:
+        return False
+    return None not in (answer.this_update, before.this_update) and answer.this_update <= before.this_update  # type: ignore[operator]

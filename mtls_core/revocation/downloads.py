@@ -44,6 +44,8 @@ class Wanted:
     url: str
     max_size: int
     accept: str
+    #: Whose outage it is if it fails, where one server has many addresses; ``None``: the address is its own.
+    server: str | None = None
     #: What it must say that it is; ``None``: that does not matter.
     must_be: str | None = None
     body: bytes | None = None
@@ -114,7 +116,7 @@ class Downloads:
         held = Download.unpack(self._shared.get(wanted.key))
         if held is not None and self._is_new(held, at, is_good):
             return held
-        refused = self._failures.recent(wanted.url)
+        refused = self._failures.recent(wanted.server or wanted.url)
         if refused is not None:
             return self._fall_back(held, refused, at)
         return self._fetch_once(wanted, held, at, deadline, is_good, etag)
@@ -130,19 +132,23 @@ class Downloads:
     ) -> Download:
         """Fetch, or wait for the worker that does."""
         seconds = deadline - time.monotonic() + 1
-        while not self._shared.try_lock(wanted.key, seconds=seconds):
+        while not (locked := self._shared.try_lock(wanted.key, seconds=seconds)) and time.monotonic() < deadline:
             time.sleep(_LOOK_INTERVAL)
-            other = Download.unpack(self._shared.get(wanted.key))
-            if other is not None and self._is_new(other, at, is_good):
+            other = self._fetched_by_another(wanted, at, is_good)
+            if other is not None:
                 return other
-            if time.monotonic() >= deadline:
-                break
         try:
-            return self._fetch(wanted, held, at, deadline, etag)
+            # Between the look before and the lock another may have had it, and given it back.
+            return self._fetched_by_another(wanted, at, is_good) or self._fetch(wanted, held, at, deadline, etag)
         except FetchError as error:
             return self._fall_back(held, error, at)
         finally:
-            self._shared.unlock(wanted.key)
+            if locked:
+                self._shared.unlock(wanted.key)
+
+    def _fetched_by_another(self, wanted: Wanted, at: datetime, is_good: Callable[[bytes], bool]) -> Download | None:
+        other = Download.unpack(self._shared.get(wanted.key))
+        return other if other is not None and self._is_new(other, at, is_good) else None
 
     def _fetch(self, wanted: Wanted, held: Download | None, at: datetime, deadline: float, etag: str) -> Download:
         known = held or Download(b"", at, etag)
@@ -158,9 +164,9 @@ class Downloads:
             )
             _check_type(wanted, fetched)
         except FetchError as error:
-            self._failures.add(wanted.url, error)
+            self._failures.add(wanted.server or wanted.url, error)
             raise
-        self._failures.clear(wanted.url)
+        self._failures.clear(wanted.server or wanted.url)
         data = known.data if fetched.not_modified else fetched.body
         download = Download(data, at, known.etag if fetched.not_modified else fetched.etag or "")
         if data and wanted.shared:

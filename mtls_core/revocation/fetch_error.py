@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 
 from ..errors import MTLSError
 
+_USER_INFORMATION = re.compile(r"//[^/?#]*@")
 #: How much of a URL stands in a sentence.
 _SHOWN = 200
 
@@ -45,6 +47,7 @@ class FetchError(MTLSError):
 
 
 def shown(text: str) -> str:
-    """Text from a certificate or from a server, harmless in a log: short, and without control characters."""
+    """Text from a certificate or from a server, harmless in a log: short, without control characters and passwords."""
+    text = _USER_INFORMATION.sub("//...@", text)
     short = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
     return short if short.isascii() and short.isprintable() else ascii(short)

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
+from typing import NamedTuple
 
 from .crl import MAX_CRL_SIZE, CertificateList, DistributionPoint, IndexFolder, MalformedCRL
 from .downloads import Downloads, Wanted
@@ -15,12 +16,23 @@ from .fetch import FetchError
 
 #: Lists of so many addresses are held.
 _MAX_LISTS = 256
+_ACCEPT = "application/pkix-crl, application/octet-stream"
 
 
 @dataclass(frozen=True, slots=True)
 class _Held:
     crl: CertificateList
     etag: str
+    fetched_at: datetime
+
+
+class FetchedLists(NamedTuple):
+    """What some addresses had."""
+
+    lists: tuple[CertificateList, ...]
+    #: A sentence for each address that gave none.
+    notes: tuple[str, ...]
+    #: When the oldest of the lists was fetched; now, if there is none.
     fetched_at: datetime
 
 
@@ -44,26 +56,24 @@ class ListStore:
         # As many as can be asked at once without one waiting for another, nearly always.
         self._busy = tuple(threading.Lock() for _ in range(64))
 
-    def fetch(
-        self, points: Iterable[DistributionPoint], *, at: datetime, timeout: float
-    ) -> tuple[list[CertificateList], list[str]]:
+    def fetch(self, points: Iterable[DistributionPoint], *, at: datetime, timeout: float) -> FetchedLists:
         """The lists of some distribution points, of each point the first that can be had.
 
         :param timeout: Seconds for each address.
-        :returns: The lists, and a sentence for each address that gave none.
         """
-        lists: list[CertificateList] = []
+        found: list[_Held] = []
         notes: list[str] = []
         for point in points:
             for url in point.urls:
                 try:
-                    lists.append(self.get(url, at=at, timeout=timeout))
+                    found.append(self._get(url, at=at, timeout=timeout))
                     break
                 except (FetchError, MalformedCRL) as error:
                     notes.append(str(error))
-        return lists, notes
+        oldest = min((each.fetched_at for each in found), default=at)
+        return FetchedLists(tuple(each.crl for each in found), tuple(notes), oldest)
 
-    def get(self, url: str, *, at: datetime, timeout: float) -> CertificateList:
+    def _get(self, url: str, *, at: datetime, timeout: float) -> _Held:
         """The list at an address, asked for once however many threads want it.
 
         :raises FetchError: If it cannot be had.
@@ -72,15 +82,15 @@ class ListStore:
         with self._lock_of(url):
             held = self._held.get(url)
             if held is not None and abs(at - held.fetched_at) < self._refresh and _in_force(held.crl, at):
-                return held.crl
+                return held
             try:
                 loaded = self._load(url, held, at, timeout)
             except (FetchError, MalformedCRL):
                 if held is None or at - held.fetched_at > self._keep:
                     raise
-                return held.crl
+                return held
             self._hold(url, loaded)
-            return loaded.crl
+            return loaded
 
     def held(self, points: Iterable[DistributionPoint]) -> list[CertificateList]:
         """What is at hand of some distribution points, without asking for any."""
@@ -89,9 +99,12 @@ class ListStore:
 
     def _load(self, url: str, held: _Held | None, at: datetime, timeout: float) -> _Held:
         def is_good(data: bytes) -> bool:
-            return _in_force(self._read(data, url, held), at)
+            try:
+                return _in_force(self._read(data, url, held), at)
+            except MalformedCRL:  # what lay in the cache; what is fetched is another matter
+                return False
 
-        wanted = Wanted(f"crl:{url}", url, MAX_CRL_SIZE, "application/pkix-crl, application/octet-stream")
+        wanted = Wanted(f"crl:{url}", url, MAX_CRL_SIZE, _ACCEPT)
         etag = held.etag if held else ""
         download = self._downloads.get(wanted, at=at, timeout=timeout, is_good=is_good, etag=etag)
         return _Held(self._read(download.data, url, held), download.etag, download.fetched_at)

@@ -42,7 +42,7 @@ class RevocationPolicy:
     crl_max_age: timedelta | None = None
     #: How long past its ``nextUpdate`` a CRL still counts.
     crl_grace: timedelta = timedelta(0)
-    #: After how long a source is asked again; so long does a revocation take to be noticed.
+    #: After how long a source is asked again.
     refresh: timedelta = timedelta(minutes=5)
     #: How long an answer is used at most while its source cannot be reached; never past its ``nextUpdate``.
     max_cache_age: timedelta = timedelta(days=1)

@@ -1,6 +1,7 @@
 """The cache that workers and hosts share, in Redis. It saves questions to responders; nothing depends on it.
 
-Redis holds what the network sent, byte for byte. Whoever can write to it can at most cause a miss.
+Redis holds what the network sent, byte for byte, and everything is verified again when it is read. Whoever can write to
+it can cause a miss, or put back a genuine answer that has not run out; no other.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ _LARGE_VALUE = 10
 #: Commands of one process that run at once, and so its connections. A command takes a fraction of a millisecond; making
 #: a connection for each of many threads takes longer than waiting for a few.
 _AT_ONCE = 4
+#: Seconds that a process takes at most to connect before it has anything to do.
+_WARM_UP = 2.0
 #: Compares and deletes in one step: a lock that has run out may be somebody else's by now.
 _UNLOCK = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) else return 0 end"
 
@@ -90,6 +93,14 @@ class RedisCache:
 
         return cls(connect, name=name, timeout=timeout, prefix=prefix, max_value=max_value, pause=pause)
 
+    def warm(self) -> None:
+        """Connect, with more patience than a look-up has: when all workers of a host start at once, making a connection
+        may well take longer than a request should wait, and each worker would take that for an outage.
+        """
+        deadline = time.monotonic() + _WARM_UP
+        process = self._process.get()
+        self._run(process, "connect", lambda: process.client.connect(_AT_ONCE, deadline=deadline), None)
+
     def get(self, key: str) -> bytes | None:
         """The value, or ``None`` if there is none, it is too large, or Redis does not answer."""
         deadline = time.monotonic() + _LARGE_VALUE * self._timeout
@@ -134,13 +145,15 @@ class RedisCache:
             return otherwise
         try:
             # Only now: whoever had the place may have found out that Redis does not answer.
-            return self._run(process, what, command, otherwise) if process.breaker.admits() else otherwise
+            if not process.breaker.admits():
+                return otherwise
+            return self._run(process, what, lambda: process.client.run(command), otherwise)
         finally:
             process.places.release()
 
-    def _run(self, process: _Process, what: str, command: Callable[[Any], T], otherwise: T) -> T:
+    def _run(self, process: _Process, what: str, command: Callable[[], T], otherwise: T) -> T:
         try:
-            answer = process.client.run(command)
+            answer = command()
         except RedisUnreachable as error:
             if process.breaker.failed():
                 _log.warning("%s does not answer (%s); this process goes on with its own memory", self._name, error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -13,6 +14,8 @@ T = TypeVar("T")
 
 #: How many connections are being made at once.
 _CONNECTING = 32
+#: Seconds between two tries to connect ahead of time.
+_RETRY_INTERVAL = 0.02
 
 
 class RedisUnreachable(Exception):
@@ -35,6 +38,32 @@ class RedisClient:
 
         self._pool = _pool(url, timeout, BoundedCalls(limit=_CONNECTING))
         self._redis = Redis(connection_pool=self._pool)
+
+    def connect(self, connections: int, *, deadline: float) -> None:
+        """Open connections before there is anything to ask, and try again until the deadline where that fails.
+
+        :param deadline: Monotonic seconds.
+        :raises RedisRefused: If that is what Redis says.
+        :raises RedisUnreachable: If they cannot be had.
+        """
+        kind = self._pool.connection_class
+        kind.patience, usual = deadline - time.monotonic(), kind.patience
+        try:
+            with contextlib.ExitStack() as opened:
+                for _ in range(connections):
+                    opened.enter_context(self._with_connection(deadline))
+        finally:
+            kind.patience = usual
+
+    def _with_connection(self, deadline: float) -> Any:
+        """A client that has a connection to itself, until it is closed."""
+        while True:
+            try:
+                return self.run(lambda redis: redis.client())
+            except RedisUnreachable:
+                if time.monotonic() >= deadline:
+                    raise
+                time.sleep(_RETRY_INTERVAL)
 
     def run(self, command: Callable[[Any], T]) -> T:
         """What the command returns, which is given a :class:`redis.Redis`.
@@ -66,7 +95,11 @@ def describe_redis(url: str) -> str:
     except ImportError as error:
         raise ConfigurationError("a shared cache in Redis needs the extra: pip install 'flask-mtls[redis]'") from error
     except (ValueError, TypeError) as error:
-        raise ConfigurationError(f"the URL of the shared cache cannot be used: {error}") from None
+        # Not the library's words: they may quote the part of the URL that is the password.
+        raise ConfigurationError(
+            f"the URL of the shared cache cannot be used ({type(error).__name__}): write"
+            " redis://[:password@]host[:port]/database, with special characters of the password as %XX"
+        ) from None
     where = pool.connection_kwargs
     database = where.get("db", 0)
     if "path" in where:
@@ -102,6 +135,14 @@ def _bounded(base: Any, timeout: float, calls: BoundedCalls) -> Any:
     """A kind of connection of which all of connecting ends in time: looking up the name, each address, the greeting."""
 
     def connect(self: Any) -> None:
-        calls.call(self, lambda: base.connect(self), deadline=time.monotonic() + timeout)
+        # It is asked to connect before each command, and a thread for nothing may cost more time than there is.
+        if not self.is_open:
+            calls.call(self, lambda: base.connect(self), deadline=time.monotonic() + self.patience)
+            self.is_open = True
 
-    return type(f"Bounded{base.__name__}", (base,), {"connect": connect})
+    def disconnect(self: Any, *arguments: Any, **options: Any) -> None:
+        self.is_open = False
+        base.disconnect(self, *arguments, **options)
+
+    methods = {"is_open": False, "patience": timeout, "connect": connect, "disconnect": disconnect}
+    return type(f"Bounded{base.__name__}", (base,), methods)

@@ -11,6 +11,7 @@ import pytest
 from cryptography import x509
 
 from mtls_core.devca import DevelopmentCA, Issued
+from mtls_core.devca.register import MemoryRegister
 from mtls_core.devca.responder import Mode, Responder
 from mtls_core.errors import CertificateRejected, Reason
 from mtls_core.revocation.checker import RevocationChecker
@@ -199,6 +200,58 @@ def test_an_answer_is_kept_no_longer_than_the_cap(world: World) -> None:
     assert refusal(world, checker, issued, world.now + 11 * MINUTE).reason is Reason.REVOCATION_UNKNOWN
 
 
+def test_a_revocation_outlives_its_responder(world: World) -> None:
+    """What is known to be revoked stays so, also where an outage is accepted."""
+    issued = world.issue()
+    world.responder.revoke(issued)
+    checker = world.checker(unreachable="accept")
+    refusal(world, checker, issued)
+    world.responder.mode = Mode.SERVER_ERROR
+    assert refusal(world, checker, issued, world.now + timedelta(days=3)).reason is Reason.REVOKED
+    other = world.issue()
+    assert statuses(world, checker, other, world.now + timedelta(days=3)) == ["unknown"]
+
+
+def test_a_list_is_fetched_again_long_before_it_runs_out(world: World) -> None:
+    """P11: a revocation that only the CA's list tells is noticed after the refresh time as well."""
+    issued = world.issue(ocsp=False, crl=True)
+    checker = world.checker(refresh=5 * MINUTE)
+    assert statuses(world, checker, issued) == ["good"]
+    world.responder.revoke(issued)
+    assert statuses(world, checker, issued, world.now + 4 * MINUTE) == ["good"]
+    assert world.responder.counts()["crl"] == 1
+    assert refusal(world, checker, issued, world.now + 11 * MINUTE).reason is Reason.REVOKED
+    assert world.responder.counts()["crl"] == 2
+
+
+def test_a_fetched_list_is_kept_no_longer_than_the_cap(world: World) -> None:
+    issued = world.issue(ocsp=False, crl=True)
+    checker = world.checker(max_cache_age=20 * MINUTE)
+    assert statuses(world, checker, issued) == ["good"]
+    world.responder.mode = Mode.SERVER_ERROR
+    assert statuses(world, checker, issued, world.now + 19 * MINUTE) == ["good"]
+    assert refusal(world, checker, issued, world.now + 21 * MINUTE).reason is Reason.REVOCATION_UNKNOWN
+
+
+def test_an_answer_of_before_the_revocation_does_not_undo_it() -> None:
+    """Somebody on the way keeps a good answer, and sends it again when the certificate is revoked."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    clock = [now]
+    ca = DevelopmentCA.create()
+    with Responder(ca, clock=lambda: clock[0], lifetime=timedelta(days=3)) as responder:
+        world = World(responder, ca)
+        issued = world.issue()
+        responder.revoke(issued)
+        checker = world.checker(refresh=5 * MINUTE)
+        assert refusal(world, checker, issued, now).reason is Reason.REVOKED
+        responder.register = MemoryRegister((ca,))  # in which nothing is revoked
+        clock[0] = now - timedelta(hours=2)
+        for minutes in (6, 11, 30):
+            assert refusal(world, checker, issued, now + minutes * MINUTE).reason is Reason.REVOKED
+        clock[0] = now + 60 * MINUTE  # removed from hold: a newer answer says so
+        assert statuses(world, checker, issued, now + 61 * MINUTE) == ["good"]
+
+
 def test_many_requests_ask_once(world: World) -> None:
     """P4: one question for a certificate, however many wait for the answer."""
     issued = world.issue()
@@ -225,6 +278,20 @@ def test_a_responder_that_failed_is_left_in_peace(world: World) -> None:
         refusal(world, checker, issued)
     assert time.monotonic() - started < 1
     assert world.responder.counts()["ocsp"] == asked
+
+
+def test_an_outage_is_that_of_a_responder_not_of_a_certificate(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """P4: the next certificate does not wait for what is known to be down, and the log has one line about it."""
+    world.responder.mode = Mode.SILENT
+    checker = world.checker(timeout=0.3)
+    with caplog.at_level("INFO", logger="mtls_core.revocation"):
+        refusal(world, checker, world.issue())
+        until(lambda: caplog.records)
+        started = time.monotonic()
+        for _ in range(5):
+            refusal(world, checker, world.issue())
+        assert time.monotonic() - started < 0.3
+    assert len(caplog.records) == 1
 
 
 def test_an_answer_is_renewed_in_the_background(world: World) -> None:

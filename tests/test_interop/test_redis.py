@@ -5,90 +5,27 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import signal
 import socket
-import subprocess
 import sys
 import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-import redis
 
 from mtls_core.devca import DevelopmentCA
 from mtls_core.revocation.redis_cache import PREFIX, RedisCache
 from mtls_core.revocation.redis_pieces import read, write
 
-from ..processes import free_port, wait_for_port
-from ..programs import require_program
 from ..run import run
+from .redis_server import Server, running
 
 Connect = Callable[..., RedisCache]
 
 #: Seconds: what a look-up may take more because of Redis, and what this machine may add to that.
 EXTRA, GRACE = 0.05, 0.1
-
-
-@dataclass
-class Server:
-    """A Redis of a test's own."""
-
-    folder: Path
-    port: int = field(default_factory=free_port)
-    process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def url(self) -> str:
-        """Where it is."""
-        return f"redis://127.0.0.1:{self.port}/0"
-
-    @property
-    def pid(self) -> int:
-        """The process."""
-        assert self.process is not None
-        return self.process.pid
-
-    def start(self, *options: str) -> None:
-        """Run it, empty."""
-        command = [require_program("redis-server"), "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
-        log = self.folder / "redis.log"
-        with log.open("ab") as output:
-            self.process = subprocess.Popen([*command, *options], cwd=self.folder, stdout=output, stderr=output)
-        wait_for_port(self.port, self.process, log)
-
-    def kill(self) -> None:
-        """End it without notice."""
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait(timeout=10)
-            self.process = None
-
-    @contextlib.contextmanager
-    def stopped(self) -> Iterator[None]:
-        """It is there, and does nothing."""
-        os.kill(self.pid, signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            os.kill(self.pid, signal.SIGCONT)
-
-    def client(self) -> redis.Redis:
-        """Somebody else who uses the same Redis."""
-        return redis.Redis(port=self.port)
-
-
-@contextlib.contextmanager
-def running(server: Server, *options: str) -> Iterator[Server]:
-    """Run a server until the block ends."""
-    server.start(*options)
-    try:
-        yield server
-    finally:
-        server.kill()
 
 
 @pytest.fixture
@@ -371,6 +308,42 @@ def test_over_tls_redis_must_have_the_name_that_the_url_has(tmp_path: Path, name
     with running(server, *options), contextlib.closing(RedisCache.from_url(url, timeout=5)) as cache:
         cache.put("crl:a", b"signed", seconds=60)
         assert cache.get("crl:a") == found
+
+
+def test_a_cache_that_was_warmed_up_has_all_its_connections(server: Server, connect: Connect) -> None:
+    cache = connect()
+    with server.client() as client:
+        cache.warm()
+        before = client.info("stats")["total_connections_received"]
+        threads = [threading.Thread(target=cache.get, args=("crl:a",)) for _ in range(32)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert client.info("stats")["total_connections_received"] == before
+
+
+def test_warming_up_has_patience_with_a_redis_that_is_slow(server: Server, connect: Connect) -> None:
+    """As when all workers of a host start at once: what would be an outage to a request is none yet."""
+    cache = connect(timeout=EXTRA, pause=60)
+    thread = threading.Thread(target=cache.warm)
+    with server.stopped():
+        thread.start()
+        thread.join(timeout=4 * EXTRA)
+        assert thread.is_alive()
+    thread.join()
+    cache.put("crl:a", b"signed", seconds=60)
+    assert cache.get("crl:a") == b"signed"
+
+
+def test_warming_up_ends_where_there_is_no_redis(server: Server, connect: Connect) -> None:
+    """P8: the start is delayed by two seconds at most, and the first requests by nothing."""
+    cache = connect(timeout=EXTRA, pause=60)
+    server.kill()
+    began = time.monotonic()
+    cache.warm()
+    assert time.monotonic() - began < 2 + EXTRA + 2 * GRACE
+    assert _timed(cache)[1] < EXTRA
 
 
 def test_threads_share_a_cache(cache: RedisCache) -> None:
