@@ -11,14 +11,14 @@ from functools import cache
 import pytest
 
 from mtls_core.certificate import Certificate
-from mtls_core.errors import CertificateRejected, MalformedCertificate
+from mtls_core.errors import CertificateRejected, MalformedCertificate, Reason
 from mtls_core.path.build import PathBuilder
 from mtls_core.path.work import Work
 from mtls_core.revocation.crl import CertificateList, judge
 from mtls_core.revocation.policy import RevocationPolicy
 from mtls_core.revocation.status import Answer, Status
 
-from .test_pkits import AT, CASES, FOLDER, POLICY_LEAVES, STRICTER, _read, _verifier
+from .test_pkits import AT, CASES, FOLDER, POLICY_LEAVES, STRICTER, _problems, _read, _verifier
 
 #: Section, and the leaves of its tests 1, 2, ... without their "Test<number>EE".
 SECTIONS: dict[str, tuple[str, ...]] = {
@@ -169,6 +169,23 @@ def test_a_certificate_is_accepted_if_the_document_says_so_and_no_stricter_rule_
 ) -> None:
     refused = number in STRICTER or number in NOT_FOR_CLIENTS
     assert _is_accepted(leaf) is (leaf.startswith("Valid") and not refused)
+
+
+def test_what_the_document_says_holds_for_159_of_161_but_for_cas_as_clients() -> None:
+    """The two are DSA. A CA's certificate is refused as a client's for that reason alone."""
+    leaves = dict([*CASES, *REVOCATION_CASES])
+    cas = {number for number, leaf in leaves.items() if _is_a_ca(leaf) and leaf.startswith("Valid")}
+    assert cas == {"4.6.8", "4.6.14", "4.14.13"}
+    assert all(_problems(leaves[number]) == {Reason.CA_CERTIFICATE} for number in cas)
+    agreeing = [number for number, leaf in leaves.items() if _is_accepted(leaf) is leaf.startswith("Valid")]
+    assert len({*agreeing, *cas}) == 159
+
+
+def _is_a_ca(leaf: str) -> bool:
+    try:
+        return _read(leaf).is_ca
+    except MalformedCertificate:
+        return False
 
 
 @pytest.mark.parametrize("leaf", POLICY_LEAVES)
