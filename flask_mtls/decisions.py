@@ -112,7 +112,7 @@ class Decisions:
         if outcome.rejection is not None:
             return self._refuse(outcome.rejection)
         if outcome.peer is None:
-            missing = CertificateRejected(Problem(Reason.CERTIFICATE_REQUIRED, "the client presented no certificate"))
+            missing = CertificateRejected(Problem(Reason.CERTIFICATE_REQUIRED, _why_missing()))
             self._report(missing, None)
             return self._refuse(missing)
         if rule is None or _holds(rule, outcome.peer):
@@ -227,6 +227,15 @@ def _holds(rule: RuleLike, peer: PeerCertificate) -> bool:
     if isinstance(rule, Rule):
         return rule(peer)
     return answer_of(rule, current_app.ensure_sync(rule)(peer))
+
+
+def _why_missing() -> str:
+    if request.scheme == "https":
+        return "the client presented no certificate"
+    return (
+        "the request came without TLS, and so without a certificate; serve the app with 'flask mtls run',"
+        " or with gunicorn -c python:flask_mtls.gunicorn_conf"
+    )
 
 
 def _not_authorized(peer: PeerCertificate, why: str) -> CertificateRejected:

@@ -149,3 +149,12 @@ def test_path_cannot_forge_a_line(make_app: MakeApp, caplog: pytest.LogCaptureFi
 
 def test_foreign_text_is_cut() -> None:
     assert len(quoted("x" * 100_000)) < 600
+
+
+def test_without_tls_the_log_says_how_to_serve(make_app: MakeApp, caplog: pytest.LogCaptureFixture) -> None:
+    app = make_app()
+    assert app.test_client().get("/protected", base_url="http://localhost").status_code == 403
+    assert "flask mtls run" in caplog.text
+    caplog.clear()
+    assert app.test_client().get("/protected", base_url="https://localhost").status_code == 403
+    assert "presented no certificate" in caplog.text
