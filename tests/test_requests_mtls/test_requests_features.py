@@ -41,6 +41,8 @@ def resetting(times: int) -> Any:
             if self.connections > times:
                 super().serve(connection)
                 return
+            # Not before the client is in its handshake: the ssl module leaks a socket that is reset as it is wrapped.
+            connection.recv(1)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     return Resetting
