@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from ..certificate import Certificate
-from ..errors import CertificateRejected, Problem, Reason
+from ..errors import CertificateRejected, ConfigurationError, Problem, Reason
 from ..path.problems import subject_of
 from .asking import Asking
 from .cache import MemoryCache, SharedCache
@@ -56,7 +56,7 @@ class _Known:
     def counts(self, at: datetime) -> bool:
         """Whether the answer is of use. A revocation is for ever, until somebody says otherwise."""
         end = self.answer.valid_until
-        return self.since <= at and (self.answer.status is Status.REVOKED or end is None or at < end)
+        return self.answer.status is Status.REVOKED or (self.since <= at and (end is None or at < end))
 
     @property
     def is_final(self) -> bool:
@@ -114,6 +114,8 @@ class RevocationChecker:
 
     def examine(self, path: _Path, *, at: datetime) -> Checked:
         """As :meth:`check`, with how long what it says cannot change."""
+        if at.utcoffset() is None:
+            raise ConfigurationError(f"the time {at} has no time zone; pass an aware datetime")
         state = self._state.get()
         state.take(self._lists())
         known = [state.remembered(path, depth, at) for depth in self._covered(path)]
@@ -158,7 +160,7 @@ class RevocationChecker:
         policy = self.policy
         downloads = Downloads(
             self._fetcher,
-            self._shared or MemoryCache(),
+            MemoryCache() if self._shared is None else self._shared,
             refresh=policy.refresh,
             keep=policy.max_cache_age,
         )
@@ -186,8 +188,10 @@ class _State:
 
     def take(self, lists: Sequence[CertificateList]) -> None:
         """Forget what was known if this host has other lists than before."""
-        if lists is not self._lists:
-            with self._lock:
+        if lists is self._lists:
+            return
+        with self._lock:
+            if lists is not self._lists:
                 self._lists = lists
                 self._epoch += 1
                 # What other sources revoked stays so: an answer of before the revocation must not undo it now.
@@ -243,8 +247,7 @@ class _State:
             known = self._dated(before.answer, at, new=False)
         else:
             known = self._dated(answer, at, new=True)
-        if lists is self._lists:  # else what was found out rests on lists that are no longer in force
-            self._remember(_key(path, depth), known)
+        self._remember(_key(path, depth), known, lists)
         return known
 
     def _dated(self, answer: Answer, at: datetime, *, new: bool) -> _Known:
@@ -256,8 +259,10 @@ class _State:
         left = refresh if answer.valid_until is None else answer.valid_until - at
         return _Known(answer, at + min(refresh, left * 3 / 4), at + 2 * refresh, at - refresh)
 
-    def _remember(self, key: _Key, known: _Known) -> None:
+    def _remember(self, key: _Key, known: _Known, lists: Sequence[CertificateList]) -> None:
         with self._lock:
+            if lists is not self._lists:
+                return  # what was found out rests on lists that are no longer in force
             self._known[key] = known
             self._known.move_to_end(key)
             if len(self._known) > _MAX_REMEMBERED:

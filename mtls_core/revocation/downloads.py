@@ -12,8 +12,9 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 
 from .cache import SharedCache
 from .fetch import Fetched, Fetcher, FetchError, FetchErrorKind
@@ -97,6 +98,9 @@ class Downloads:
         self._refresh = refresh
         self._keep = keep
         self._failures = Failures()
+        #: SHA-256 of what this process itself got from an address.
+        self._own: OrderedDict[str, bytes] = OrderedDict()
+        self._lock = threading.Lock()
 
     def get(
         self, wanted: Wanted, *, at: datetime, timeout: float, is_good: Callable[[bytes], bool], etag: str = ""
@@ -113,7 +117,7 @@ class Downloads:
         deadline = time.monotonic() + timeout
         if not wanted.shared:
             return self._fetch(wanted, None, at, deadline, "")
-        held = Download.unpack(self._shared.get(wanted.key))
+        held = self._held(wanted, at)
         if held is not None and self._is_new(held, at, is_good):
             return held
         refused = self._failures.recent(wanted.server or wanted.url)
@@ -137,17 +141,29 @@ class Downloads:
             other = self._fetched_by_another(wanted, at, is_good)
             if other is not None:
                 return other
+        if not locked:
+            detail = "another worker asks, and has no answer yet"
+            return self._fall_back(held, FetchError(FetchErrorKind.TIMEOUT, detail, wanted.url), at)
         try:
             # Between the look before and the lock another may have had it, and given it back.
             return self._fetched_by_another(wanted, at, is_good) or self._fetch(wanted, held, at, deadline, etag)
         except FetchError as error:
             return self._fall_back(held, error, at)
         finally:
-            if locked:
-                self._shared.unlock(wanted.key)
+            self._shared.unlock(wanted.key)
+
+    def _held(self, wanted: Wanted, at: datetime) -> Download | None:
+        """What lies in the cache. Anybody may have put it there: a date of the future, or an ETag that belongs to other
+        data, would keep it there although the server has something newer.
+        """
+        held = Download.unpack(self._shared.get(wanted.key))
+        if held is None or held.fetched_at > at + _TOLERANCE:
+            return None
+        own = self._own.get(wanted.url) == sha256(held.data).digest()
+        return held if own else replace(held, etag="")
 
     def _fetched_by_another(self, wanted: Wanted, at: datetime, is_good: Callable[[bytes], bool]) -> Download | None:
-        other = Download.unpack(self._shared.get(wanted.key))
+        other = self._held(wanted, at)
         return other if other is not None and self._is_new(other, at, is_good) else None
 
     def _fetch(self, wanted: Wanted, held: Download | None, at: datetime, deadline: float, etag: str) -> Download:
@@ -169,9 +185,18 @@ class Downloads:
         self._failures.clear(wanted.server or wanted.url)
         data = known.data if fetched.not_modified else fetched.body
         download = Download(data, at, known.etag if fetched.not_modified else fetched.etag or "")
+        if download.etag and data:
+            self._remember_own(wanted.url, data)
         if data and wanted.shared:
             self._shared.put(wanted.key, download.pack(), seconds=self._keep.total_seconds())
         return download
+
+    def _remember_own(self, url: str, data: bytes) -> None:
+        with self._lock:
+            self._own[url] = sha256(data).digest()
+            self._own.move_to_end(url)
+            if len(self._own) > _MAX_ADDRESSES:
+                self._own.popitem(last=False)
 
     def _fall_back(self, held: Download | None, error: FetchError, at: datetime) -> Download:
         if held is None or at - held.fetched_at > self._keep:
@@ -197,14 +222,14 @@ class Failures:
         """The last failure, if it is too early to ask again."""
         with self._lock:
             found = self._known.get(url)
-        return found[2] if found and self._clock() < found[1] else None
+        return _anew(found[2]) if found and self._clock() < found[1] else None
 
     def add(self, url: str, error: FetchError) -> None:
         """Note a failure; the pause doubles with each, and is not the same in every worker."""
         with self._lock:
             count = self._known[url][0] + 1 if url in self._known else 1
             pause = min(_FIRST_PAUSE * 2 ** (count - 1), _LONGEST_PAUSE) * random.uniform(1, 1.5)  # noqa: S311
-            self._known[url] = (count, self._clock() + pause, error)
+            self._known[url] = (count, self._clock() + pause, _anew(error))
             self._known.move_to_end(url)
             if len(self._known) > _MAX_ADDRESSES:
                 self._known.popitem(last=False)
@@ -223,3 +248,8 @@ def _check_type(wanted: Wanted, fetched: Fetched) -> None:
     if wanted.must_be is not None and not fetched.not_modified and fetched.content_type != wanted.must_be:
         detail = f"what came says that it is {fetched.content_type}, not {wanted.must_be}"
         raise FetchError(FetchErrorKind.WRONG_TYPE, detail, wanted.url)
+
+
+def _anew(error: FetchError) -> FetchError:
+    """The same error without its traceback, which grows each time it is raised and keeps every frame alive."""
+    return FetchError(error.kind, error.detail, error.url, error.status)

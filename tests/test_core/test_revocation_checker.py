@@ -13,7 +13,7 @@ from cryptography import x509
 from mtls_core.devca import DevelopmentCA, Issued
 from mtls_core.devca.register import MemoryRegister
 from mtls_core.devca.responder import Mode, Responder
-from mtls_core.errors import CertificateRejected, Reason
+from mtls_core.errors import CertificateRejected, ConfigurationError, Reason
 from mtls_core.revocation.checker import RevocationChecker
 from mtls_core.revocation.crl import CertificateList
 from mtls_core.revocation.fetch import Fetcher
@@ -250,6 +250,22 @@ def test_an_answer_of_before_the_revocation_does_not_undo_it() -> None:
             assert refusal(world, checker, issued, now + minutes * MINUTE).reason is Reason.REVOKED
         clock[0] = now + 60 * MINUTE  # removed from hold: a newer answer says so
         assert statuses(world, checker, issued, now + 61 * MINUTE) == ["good"]
+
+
+def test_a_revocation_outlives_a_clock_that_is_set_back(world: World) -> None:
+    """P13: also where an outage is accepted."""
+    issued = world.issue()
+    world.responder.revoke(issued)
+    checker = world.checker(unreachable="accept", nonce="prefer")
+    refusal(world, checker, issued)
+    world.responder.mode = Mode.SERVER_ERROR
+    assert refusal(world, checker, issued, world.now - 10 * MINUTE).reason is Reason.REVOKED
+    assert refusal(world, checker, issued).reason is Reason.REVOKED
+
+
+def test_a_time_without_a_zone_is_refused(world: World) -> None:
+    with pytest.raises(ConfigurationError, match="time zone"):
+        world.checker().check(world.path(world.issue()), at=datetime(2026, 1, 1))  # type: ignore[arg-type]
 
 
 def test_many_requests_ask_once(world: World) -> None:
