@@ -44,7 +44,7 @@ class World:
         )
 
     def checker(self, *, lists: tuple[CertificateList, ...] = (), **policy: object) -> RevocationChecker:
-        options = {"timeout": 1.0, **policy}
+        options = {"timeout": 5.0, **policy}
         return RevocationChecker(
             RevocationPolicy(**options),  # type: ignore[arg-type]
             lists=lambda: lists,
