@@ -229,11 +229,11 @@ class _State:
                 known = self._calls.call((*key, self._epoch), lambda: self._ask(path, depth, at), deadline=deadline)
             return known
         except OSError:  # not in time, or no thread to be had
-            return self._known.get(key)
+            pass
         except Exception:
             # A fault of ours must not become an admission, nor a 500.
             _log.exception("asking about the revocation of %s failed; please report this", subject_of(path[depth]))
-            return None
+        return self._known.get(key)
 
     def _ask(self, path: _Path, depth: int, at: datetime) -> _Known:
         lists = self._lists

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -16,7 +17,7 @@ from mtls_core.devca.responder import Mode, Responder
 from mtls_core.errors import CertificateRejected, ConfigurationError, Reason
 from mtls_core.revocation.checker import RevocationChecker
 from mtls_core.revocation.crl import CertificateList
-from mtls_core.revocation.fetch import Fetcher
+from mtls_core.revocation.fetch import Fetched, Fetcher
 from mtls_core.revocation.policy import RevocationPolicy
 from mtls_core.revocation.status import Status
 
@@ -261,6 +262,35 @@ def test_a_revocation_outlives_a_clock_that_is_set_back(world: World) -> None:
     world.responder.mode = Mode.SERVER_ERROR
     assert refusal(world, checker, issued, world.now - 10 * MINUTE).reason is Reason.REVOKED
     assert refusal(world, checker, issued).reason is Reason.REVOKED
+
+
+class Breaking(Fetcher):
+    """Works once; then there is a fault of ours in it."""
+
+    works = True
+
+    def fetch(self, url: str, **options: Any) -> Fetched:
+        if not self.works:
+            raise RuntimeError("a fault")
+        return super().fetch(url, **options)
+
+
+@pytest.mark.parametrize("revoked", [True, False])
+def test_a_fault_of_ours_undoes_no_revocation(world: World, caplog: pytest.LogCaptureFixture, revoked: bool) -> None:
+    """Nor does it end a request with anything but a verdict, also where an outage is accepted."""
+    issued = world.issue()
+    fetcher = Breaking(hosts=["127.0.0.1"])
+    checker = RevocationChecker(RevocationPolicy(unreachable="accept", timeout=5.0), fetcher=fetcher)
+    if revoked:
+        world.responder.revoke(issued)
+        refusal(world, checker, issued)
+        fetcher.works = False
+        assert refusal(world, checker, issued, world.now + 90 * MINUTE).reason is Reason.REVOKED
+    else:
+        assert statuses(world, checker, issued) == ["good"]
+        fetcher.works = False
+        assert statuses(world, checker, issued, world.now + 90 * MINUTE) == ["unknown"]
+    assert "please report this" in caplog.text
 
 
 def test_a_time_without_a_zone_is_refused(world: World) -> None:
