@@ -56,8 +56,9 @@ def run_command(
 ) -> None:
     """Run a development server that asks callers for their certificate.
 
-    It shows the identity MTLS_IDENTITY and trusts the issuers in MTLS_CLIENT_CA. As with 'flask run', the reloader and
-    the debugger are on by default with --debug.
+    It shows the identity MTLS_IDENTITY and trusts the issuers in MTLS_CLIENT_CA. Where proxies do that, as
+    MTLS_FORWARDED says, and there is no MTLS_IDENTITY, it speaks plain HTTP with them. As with 'flask run', the
+    reloader and the debugger are on by default with --debug.
     """
     from .serving import werkzeug
 

@@ -9,6 +9,7 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -22,7 +23,9 @@ from mtls_core.trust import TrustStore
 from mtls_core.verifier import CertificateType
 
 from . import readers
+from .proxies import TrustedProxies
 from .readers import Material, Password, Reader, Unusable
+from .sources.formats import PRESETS, Format
 
 PREFIX = "MTLS_"
 
@@ -69,6 +72,11 @@ class Settings:
     ocsp_nonce: NoncePolicy
     ocsp_max_age: float
     cache_url: str | None = field(repr=False)
+    forwarded: Format | None
+    trusted_proxies: TrustedProxies
+    forwarded_hops: int
+    forwarded_direct: bool
+    proxy_ca: TrustStore | bytes | tuple[Path, ...] | None
 
     @property
     def skew(self) -> timedelta:
@@ -76,10 +84,20 @@ class Settings:
         return timedelta(seconds=self.clock_skew)
 
     @property
+    def by_own_tls(self) -> bool:
+        """Whether callers may show their certificate to this service itself."""
+        return self.forwarded is None or self.forwarded_direct
+
+    @property
+    def largest_header(self) -> int | None:
+        """Bytes that a header of a proxy may hold; ``None`` if none is read."""
+        return self.forwarded.largest(self.forwarded_hops) if self.forwarded else None
+
+    @property
     def paths(self) -> tuple[Path, ...]:
         """The files and folders that were named, all of which may change."""
-        certificate_files = self.client_ca if isinstance(self.client_ca, tuple) else ()
-        named = (self.identity, self.identity_key, *certificate_files, *(self.allowed or ()), *self.crls)
+        issuers = [each for each in (self.client_ca, self.proxy_ca) if isinstance(each, tuple)]
+        named = (self.identity, self.identity_key, *chain(*issuers), *(self.allowed or ()), *self.crls)
         return tuple(path for path in named if isinstance(path, Path))
 
 
@@ -124,17 +142,16 @@ KEYS: Mapping[str, Key] = {
     "MTLS_OCSP_NONCE": Key("off", readers.one_of(*get_args(NoncePolicy))),
     "MTLS_OCSP_MAX_AGE": Key(7 * _DAY, readers.seconds(minimum=1, maximum=3650 * _DAY)),
     "MTLS_CACHE_URL": Key(None, readers.secret_word),
+    "MTLS_FORWARDED": Key(None, readers.forwarded),
+    "MTLS_TRUSTED_PROXIES": Key((), readers.proxies),
+    "MTLS_FORWARDED_HOPS": Key(1, readers.count(minimum=1, maximum=10)),
+    "MTLS_FORWARDED_DIRECT": Key(False, readers.boolean),
+    "MTLS_PROXY_CA": Key(None, readers.trust),
 }
 
 #: Flask lets the options of ``flask mtls run`` be given as ``FLASK_MTLS_RUN_PORT`` and so on, and
 #: ``from_prefixed_env()`` takes these for settings of the app.
 _OF_COMMANDS = ("MTLS_RUN_", "MTLS_CONFIG_")
-
-#: Begin keys of what this version does not do. Ignoring them would let somebody believe that it does.
-_NOT_YET = {
-    "MTLS_FORWARDED": "read certificates from headers",
-    "MTLS_TRUSTED_PROXIES": "read certificates from headers",
-}
 
 
 def read_settings(config: Mapping[str, Any]) -> Settings:
@@ -145,7 +162,7 @@ def read_settings(config: Mapping[str, Any]) -> Settings:
     """
     for name in config:
         if name.startswith(PREFIX):
-            _check_name(name, config[name])
+            _check_name(name)
     values = {_field_name(name): _read(name, key, config.get(name, key.default)) for name, key in KEYS.items()}
     settings = Settings(**values)
     _check_together(settings)
@@ -165,14 +182,9 @@ def _read(name: str, key: Key, value: Any) -> Any:
         raise ConfigurationError(f"{name}: {error} (nor is there a file of that name)") from error
 
 
-def _check_name(name: str, value: Any) -> None:
+def _check_name(name: str) -> None:
     if name in KEYS or name.startswith(_OF_COMMANDS):
         return
-    for prefix, what in _NOT_YET.items():
-        if name.startswith(prefix):
-            if value is None or value == "off":
-                return
-            raise ConfigurationError(f"{name} is set, but this version does not {what}; remove the key")
     near = difflib.get_close_matches(name, KEYS, n=1)
     advice = f"did you mean {near[0]}?" if near else f"the keys are {', '.join(KEYS)}"
     raise ConfigurationError(f"{name} is not a setting; {advice}")
@@ -192,6 +204,7 @@ def _check_together(settings: Settings) -> None:
             " certificate; name those you mean"
         )
     _check_identity(settings)
+    _check_forwarded(settings)
 
 
 def _check_identity(settings: Settings) -> None:
@@ -203,6 +216,55 @@ def _check_identity(settings: Settings) -> None:
             raise ConfigurationError(f"{name} is set, but MTLS_IDENTITY is not: name the certificate or PFX it is for")
         if isinstance(settings.identity, Identity):
             raise ConfigurationError(f"{name} is set, but MTLS_IDENTITY is loaded already; remove {name}")
+
+
+def _check_forwarded(settings: Settings) -> None:
+    trusted, forwarded = settings.trusted_proxies, settings.forwarded
+    if forwarded is None:
+        dependent = {
+            "MTLS_TRUSTED_PROXIES": trusted != TrustedProxies(),
+            "MTLS_FORWARDED_HOPS": settings.forwarded_hops != 1,
+            "MTLS_FORWARDED_DIRECT": settings.forwarded_direct,
+            "MTLS_PROXY_CA": settings.proxy_ca is not None,
+        }
+        for name in (name for name, is_set in dependent.items() if is_set):
+            raise ConfigurationError(f"{name} is set, but MTLS_FORWARDED is not: name a format, or remove it")
+        return
+    if trusted == TrustedProxies():
+        raise ConfigurationError(
+            f"MTLS_FORWARDED is set, but MTLS_TRUSTED_PROXIES is not: whoever reaches this service could send"
+            f" {forwarded.header} and be anybody; name the addresses of your proxies, 'unix', or a pin (sha256/…) or"
+            " SPIFFE ID of the certificate that they show"
+        )
+    if settings.forwarded_hops != 1 and forwarded.encoding != "xfcc":
+        raise ConfigurationError(
+            f"MTLS_FORWARDED_HOPS is {settings.forwarded_hops}, but {forwarded.header} holds one certificate;"
+            " only Envoy's header counts proxies"
+        )
+    if settings.client_certs == "on_demand" and not settings.forwarded_direct:
+        raise ConfigurationError(
+            "MTLS_CLIENT_CERTS is 'on_demand', which would ask the proxy for its own certificate; leave it out"
+            " (MTLS_FORWARDED is set)"
+        )
+    _check_proxy_certificates(settings)
+
+
+def _check_proxy_certificates(settings: Settings) -> None:
+    if not settings.trusted_proxies.by_certificate:
+        if settings.proxy_ca is not None:
+            raise ConfigurationError(
+                "MTLS_PROXY_CA is set, but MTLS_TRUSTED_PROXIES has no pin or SPIFFE ID that a proxy's certificate"
+                " would have to match"
+            )
+        return
+    if settings.client_certs == "off":
+        raise ConfigurationError(
+            "MTLS_TRUSTED_PROXIES names a certificate, but MTLS_CLIENT_CERTS is 'off': proxies are not asked for theirs"
+        )
+    if settings.proxy_ca is None and settings.client_ca is None:
+        raise ConfigurationError(
+            "MTLS_TRUSTED_PROXIES names a certificate, and nothing says who may issue it: set MTLS_PROXY_CA"
+        )
 
 
 def loosened(settings: Settings) -> list[str]:
@@ -222,6 +284,10 @@ def loosened(settings: Settings) -> list[str]:
         (
             settings.revocation_unreachable == "accept",
             'MTLS_REVOCATION_UNREACHABLE is "accept": in an outage of its CA a revoked certificate is admitted',
+        ),
+        (
+            settings.forwarded_direct,
+            "MTLS_FORWARDED_DIRECT is on: callers may come by a proxy or past it",
         ),
         (settings.crl_grace > 0, f"MTLS_CRL_GRACE: revocation lists count {settings.crl_grace:g} s longer"),
     ]
@@ -249,8 +315,10 @@ def _shown(value: Any, *, secret: bool) -> Any:
             return value
         case bytes():
             return f"({len(value)} bytes)"
+        case Format():
+            return value.name if PRESETS.get(value.name) == value else list(value.headers)
         case frozenset():
             return sorted(value)
         case tuple():
             return [_shown(item, secret=False) for item in value]
-    return str(value) if isinstance(value, Pin) else repr(value)
+    return str(value) if isinstance(value, (Pin, TrustedProxies)) else repr(value)

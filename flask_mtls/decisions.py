@@ -22,12 +22,13 @@ from werkzeug.local import LocalProxy
 from mtls_core.certificate import Certificate
 from mtls_core.errors import CertificateRejected, ConfigurationError, Problem, Reason
 from mtls_core.revocation.crl import CertificateList
+from mtls_core.verifier import VerifiedCertificate
 from mtls_core.watch import Watched
 
 from . import audit
 from .config import Settings
 from .material import load_material
-from .peer import PeerCertificate, find_presented
+from .peer import Account, PeerCertificate, Peers
 from .responses import CertificateRefused
 from .revocation import make_checker
 from .rules import Rule, answer_of
@@ -36,7 +37,7 @@ from .signals import certificate_accepted, certificate_missing, certificate_reje
 from .sources import Presented
 from .sources.on_demand import ask
 from .sources.tls import connection_of
-from .verdicts import BoundedMap, Generation
+from .verdicts import Generation, KnownIssuers
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -66,8 +67,8 @@ class Outcome(NamedTuple):
 
 _NOTHING = Outcome()
 
-#: Callers whose paths are remembered at least.
-_PATHS = 1024
+#: Issuers of callers that are remembered at least.
+_ISSUERS = 1024
 
 
 class Decisions:
@@ -85,8 +86,9 @@ class Decisions:
         #: Endpoints whose views were looked at.
         self.known_endpoints: set[str] = set()
         self._clock = clock
-        # No verdicts, so no smaller where verdicts are not kept: a resumed session needs its path.
-        self._paths: BoundedMap[Any] = BoundedMap(max(settings.cache_size, _PATHS))
+        self._peers = Peers(settings)
+        # No verdicts, so no fewer where verdicts are not kept: a resumed session needs its path.
+        self._issuers = KnownIssuers(max(settings.cache_size, _ISSUERS))
         self._revocation = make_checker(settings, lists=self._lists, signers=self._list_signers)
         self.watched = Watched(self._load, settings.paths, interval=settings.reload_interval, name="MTLS_* files")
 
@@ -112,7 +114,8 @@ class Decisions:
         if outcome.rejection is not None:
             return self._refuse(outcome.rejection)
         if outcome.peer is None:
-            missing = CertificateRejected(Problem(Reason.CERTIFICATE_REQUIRED, _why_missing()))
+            why = self._peers.why_nothing(request.environ, self._verify_proxy)
+            missing = CertificateRejected(Problem(Reason.CERTIFICATE_REQUIRED, why))
             self._report(missing, None)
             return self._refuse(missing)
         if rule is None or _holds(rule, outcome.peer):
@@ -120,6 +123,29 @@ class Decisions:
         rejection = _not_authorized(outcome.peer, f"{rule!r} does not hold for it")
         self._report(rejection, outcome.peer.thumbprint)
         return self._refuse(rejection)
+
+    def refuse_forged(self) -> ResponseReturnValue | None:
+        """Refuse the request if it brings the header of a proxy and comes from none, whatever it asks for.
+
+        :returns: As :meth:`check`.
+        :raises CertificateRefused: As :meth:`check`.
+        """
+        try:
+            self._peers.refuse_forged(request.environ, self._verify_proxy)
+        except CertificateRejected as rejection:
+            g._mtls = (_here(request), Outcome(rejection=rejection))
+            self._report(rejection, None)
+            return self._refuse(rejection)
+        return None
+
+    def looked(self) -> bool:
+        """Whether anything asked for this request's certificate."""
+        known = g.get("_mtls")
+        return known is not None and known[0] is _here(request)
+
+    def account(self, environ: WSGIEnvironment) -> Account:
+        """What a request carried, what is believed of it, and why."""
+        return self._peers.account(environ, self._verify_proxy)
 
     def tls_context(self) -> ssl.SSLContext:
         """The context for a connection that is accepted now.
@@ -139,12 +165,14 @@ class Decisions:
     def _ask(self) -> bool:
         if self.settings.client_certs != "on_demand":
             return False
+        if not self._peers.by_own_tls(request.environ, self._verify_proxy):
+            return False
         return ask(connection_of(request.environ), timeout=self.settings.handshake_timeout)
 
     def _decide(self, environ: WSGIEnvironment) -> Outcome:
         presented: Presented | None = None
         try:
-            presented = find_presented(environ)
+            presented = self._peers.find(environ, self._verify_proxy)
             if presented is None:
                 return _NOTHING
             verdict = self.watched.current().verify(presented, at=self._clock())
@@ -155,6 +183,9 @@ class Decisions:
         audit.accepted(peer)
         _send(certificate_accepted, peer=peer)
         return Outcome(peer)
+
+    def _verify_proxy(self, presented: Presented) -> VerifiedCertificate:
+        return self.watched.current().verify_proxy(presented, at=self._clock())
 
     def _with_principal(self, peer: PeerCertificate) -> PeerCertificate:
         load = self.hooks.principal_loader
@@ -183,7 +214,7 @@ class Decisions:
 
     def _load(self, previous: Generation | None) -> Generation:
         material = load_material(self.settings, previous.material if previous else None)
-        generation = Generation(self.settings, material, self._paths, self._revocation)
+        generation = Generation(self.settings, material, self._issuers, self._revocation)
         if previous is not None and previous.serves:
             # All or nothing: if its context cannot be built, nothing changes. But an identity that has expired in
             # service must not keep the trust of that day in force.
@@ -195,8 +226,8 @@ class Decisions:
         return self.watched.current().material.crls
 
     def _list_signers(self) -> Sequence[Certificate]:
-        trust = self.watched.current().material.trust
-        return trust.intermediates if trust else ()
+        material = self.watched.current().material
+        return [each for trust in (material.trust, material.proxy_trust) if trust for each in trust.intermediates]
 
 
 def decisions_of(app: Flask) -> Decisions:
@@ -227,15 +258,6 @@ def _holds(rule: RuleLike, peer: PeerCertificate) -> bool:
     if isinstance(rule, Rule):
         return rule(peer)
     return answer_of(rule, current_app.ensure_sync(rule)(peer))
-
-
-def _why_missing() -> str:
-    if request.scheme == "https":
-        return "the client presented no certificate"
-    return (
-        "the request came without TLS, and so without a certificate; serve the app with 'flask mtls run',"
-        " or with gunicorn -c python:flask_mtls.gunicorn_conf"
-    )
 
 
 def _not_authorized(peer: PeerCertificate, why: str) -> CertificateRejected:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 import click
-from flask import Flask, current_app, request
+from flask import Flask, Response, current_app, request
 from flask.typing import ResponseReturnValue
 from werkzeug.serving import is_running_from_reloader
 
@@ -20,6 +20,7 @@ from .decisions import Decisions, Hooks, decisions_of, utc_now
 from .decorators import check_stacking, is_exempt
 from .peer import PeerCertificate
 from .responses import CertificateRefused
+from .serving.unchecked import warn_if_unchecked
 
 Loader = TypeVar("Loader", bound=Callable[[PeerCertificate], Any])
 Handler = TypeVar("Handler", bound=Callable[[CertificateRefused], Any])
@@ -58,6 +59,8 @@ class MTLS:
             app.config.setdefault(name, key.default)
         app.extensions["mtls"] = decisions
         app.before_request(_before_request)
+        if settings.forwarded is not None:
+            app.after_request(_after_request)
 
     def principal_loader(self, loader: Loader) -> Loader:
         """Decorator for the function that turns a validated certificate into the application's own object, such
@@ -101,13 +104,15 @@ class MTLS:
     ) -> None:
         """Serve an app with Werkzeug over mutual TLS, for development, as :meth:`flask.Flask.run` does without.
 
+        With ``MTLS_FORWARDED``, and without ``MTLS_IDENTITY``, it is plain HTTP, for the proxies that speak TLS.
+
         :param debug: Sets ``app.debug`` if given.
         :param use_reloader: Restart when code changes; as ``debug`` if left out.
         :param use_debugger: Show tracebacks in the browser; as ``debug`` if left out.
         :param threaded: Handle each connection in a thread of its own.
         :param extra_files: Further files for the reloader to watch.
         :param exclude_patterns: Files that the reloader leaves alone.
-        :raises ConfigurationError: If the app has no MTLS, or no identity to serve with.
+        :raises ConfigurationError: If the app has no MTLS, or cannot be served.
         """
         from .serving import werkzeug
 
@@ -132,10 +137,29 @@ def _before_request() -> ResponseReturnValue | None:
     if endpoint is not None and endpoint not in decisions.known_endpoints:
         check_stacking(current_app, endpoint)
         decisions.known_endpoints.add(endpoint)
+    if decisions.settings.forwarded is not None:
+        warn_if_unchecked(current_app._get_current_object(), request.environ)  # type: ignore[attr-defined]
+        response = decisions.refuse_forged()
+        if response is not None:
+            return response
     # A URL that leads nowhere needs a certificate as well: who has none does not learn which URLs there are.
     if decisions.settings.require == "decorated" or is_exempt(current_app):
         return None
     return decisions.check()
+
+
+def _after_request(response: Response) -> Response:
+    """RFC 9440, section 2.4: no response has such a header, and none that depends on it is another client's."""
+    decisions = decisions_of(current_app)
+    form = decisions.settings.forwarded
+    if form is not None:
+        for name in form.headers:
+            response.headers.remove(name)
+        if decisions.looked():
+            response.vary.add(form.header)
+            # A cache within the proxy sees requests without the header that it adds, and cannot tell clients apart.
+            response.headers.setdefault("Cache-Control", "private")
+    return response
 
 
 def _within_flask_command() -> bool:

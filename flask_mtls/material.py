@@ -31,6 +31,8 @@ class LoadedMaterial:
     self_signed: tuple[Certificate, ...]
     #: The revocation lists of this host.
     crls: tuple[CertificateList, ...] = ()
+    #: Who may issue the certificates of proxies; the clients' issuers where none else is named.
+    proxy_trust: TrustStore | None = None
 
     @property
     def serves_as(self) -> str | None:
@@ -44,7 +46,11 @@ def load_material(settings: Settings, in_force: LoadedMaterial | None = None) ->
     :param in_force: What is replaced.
     :raises ConfigurationError: If a file cannot be read or used; names the key.
     """
-    trust = _load_trust(settings)
+    trust = _load_trust("MTLS_CLIENT_CA", settings.client_ca)
+    if trust is not None and not trust.anchors and "chained" in settings.certificate_types:
+        raise ConfigurationError(
+            "MTLS_CLIENT_CA: none of its certificates is a CA that could issue your callers' certificates"
+        )
     pins, certificates = _load_allowed(settings.allowed or ())
     at_hand = (*certificates, *(trust.self_signed_leaves if trust else ()))
     return LoadedMaterial(
@@ -53,6 +59,7 @@ def load_material(settings: Settings, in_force: LoadedMaterial | None = None) ->
         allowed=PinSet(*pins) if settings.allowed is not None else None,
         self_signed=tuple(certificate for certificate in at_hand if certificate.is_self_signed),
         crls=load_lists(settings.crls, trust, in_force.crls if in_force else ()),
+        proxy_trust=_load_trust("MTLS_PROXY_CA", settings.proxy_ca) or trust,
     )
 
 
@@ -77,16 +84,11 @@ def _load_identity(settings: Settings) -> Identity | None:
         return Identity.from_pfx(source, settings.identity_password)
 
 
-def _load_trust(settings: Settings) -> TrustStore | None:
-    source = settings.client_ca
-    with _naming("MTLS_CLIENT_CA"):
+def _load_trust(key: str, source: TrustStore | bytes | tuple[Path, ...] | None) -> TrustStore | None:
+    with _naming(key):
         if isinstance(source, tuple):
-            source = TrustStore.from_files(*source)
-        elif isinstance(source, bytes):
-            source = TrustStore.from_certificates(_certificates(source))
-        if source is not None and not source.anchors and "chained" in settings.certificate_types:
-            raise ConfigurationError("none of its certificates is a CA that could issue your callers' certificates")
-        return source
+            return TrustStore.from_files(*source)
+        return TrustStore.from_certificates(_certificates(source)) if isinstance(source, bytes) else source
 
 
 def _load_allowed(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,9 @@ from mtls_core.certificate import Certificate
 from mtls_core.identity import Identity
 from mtls_core.pins import Pin
 from mtls_core.trust import TrustStore
+
+from .proxies import TrustedProxies, UnusableProxy
+from .sources.formats import Format, UnknownFormat, read_format
 
 Reader = Callable[[Any], Any]
 #: A file, or the content of one.
@@ -188,6 +191,26 @@ def files(value: Any) -> tuple[Path, ...]:
     if not all(isinstance(path, (str, os.PathLike)) and os.fspath(path) for path in paths):
         raise Unusable(f"is {value!r}; write a path, or a list of paths")
     return tuple(Path(path).absolute() for path in paths)
+
+
+def forwarded(value: Any) -> Format | None:
+    """The name of a proxy's format, or its description."""
+    if value is None or value == "off":
+        return None
+    if not isinstance(value, (str, Mapping)):
+        raise Unusable(f"is {_shown(value)}; write the name of a proxy, or a mapping that describes its header")
+    try:
+        return read_format(value)
+    except UnknownFormat as error:
+        raise Unusable(str(error)) from None
+
+
+def proxies(value: Any) -> TrustedProxies:
+    """Addresses, networks, ``"unix"``, pins and SPIFFE IDs."""
+    try:
+        return TrustedProxies.parse(words(value))
+    except UnusableProxy as error:
+        raise Unusable(str(error)) from None
 
 
 def allowed(value: Any) -> tuple[Pin | Certificate | Material, ...] | None:

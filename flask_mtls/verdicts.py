@@ -8,11 +8,12 @@ import ssl
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
 from mtls_core.certificate import Certificate
+from mtls_core.errors import CertificateRejected, Problem, Reason
 from mtls_core.revocation.checker import RevocationChecker
 from mtls_core.verifier import ClientPolicy, VerifiedCertificate, Verifier
 
@@ -99,6 +100,73 @@ class VerdictCache:
         return len(self._entries)
 
 
+class KnownIssuers:
+    """Intermediates of paths that were verified once, by the issuer of the certificate below them.
+
+    A resumed session brings no intermediates, and several proxies forward none. What is remembered is no verdict, only
+    a place to look: the path is verified anew.
+
+    :param size: For how many issuers.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._entries: BoundedMap[tuple[Certificate, ...]] = BoundedMap(size)
+
+    def remember(self, path: tuple[Certificate, ...]) -> None:
+        """Keep what stands between a leaf and its anchor.
+
+        :param path: A verified one, leaf first, anchor last.
+        """
+        between = path[1:-1]
+        if between:
+            key = _issuer_key(path[0])
+            # An issuer's name and key may have several certificates above them, of which the newest come first.
+            known = dict.fromkeys((*between, *(self._entries.get(key) or ())))
+            self._entries.put(key, tuple(known)[:_MOST_PER_ISSUER])
+
+    def above(self, leaf: Certificate) -> tuple[Certificate, ...]:
+        """What may stand above a leaf."""
+        return self._entries.get(_issuer_key(leaf)) or ()
+
+
+_MOST_PER_ISSUER = 8
+
+
+def _issuer_key(certificate: Certificate) -> bytes:
+    return hashlib.sha256(certificate.issuer_der + (certificate.authority_key_id or b"")).digest()
+
+
+class _Judge:
+    """Verifies the certificates of one kind of caller, and remembers what it admitted."""
+
+    def __init__(self, verifier: Verifier, cache: VerdictCache, issuers: KnownIssuers) -> None:
+        self._verifier = verifier
+        self.cache = cache
+        self._issuers = issuers
+
+    def verify(self, presented: Presented, *, at: datetime) -> VerifiedCertificate:
+        key = hashlib.sha256(presented.leaf).digest()
+        verdict = self.cache.get(key, at=at)
+        if verdict is None:
+            leaf = Certificate.from_der(presented.leaf)
+            verdict = self._verifier.verify(leaf, self._intermediates(leaf, presented), at=at)
+            self.cache.put(key, verdict, at=at, expires=self._expiry(verdict))
+            self._issuers.remember(verdict.chain)
+        elif verdict.recheck_from is not None and at >= verdict.recheck_from:
+            # What a path is made of does not change; whether it was revoked may have.
+            verdict = self._verifier.check_revocation(verdict, at=at)
+            self.cache.replace(key, verdict)
+        return verdict
+
+    def _expiry(self, verdict: VerifiedCertificate) -> datetime | None:
+        policy = self._verifier.policy
+        return verdict.valid_until + policy.clock_skew if policy.check_validity else None
+
+    def _intermediates(self, leaf: Certificate, presented: Presented) -> tuple[Certificate, ...]:
+        sent = tuple(Certificate.from_der(der) for der in presented.intermediates())
+        return sent or self._issuers.above(leaf)
+
+
 class Generation:
     """All that decides, made of one state of the material, and replaced whole when that changes.
 
@@ -110,16 +178,20 @@ class Generation:
         self,
         settings: Settings,
         material: LoadedMaterial,
-        paths: BoundedMap[tuple[Certificate, ...]],
+        issuers: KnownIssuers,
         revocation: RevocationChecker | None = None,
     ) -> None:
         #: Counts up in a process.
         self.number = next(_numbers)
         self.material = material
-        self.cache = VerdictCache(settings.cache_size, timedelta(seconds=settings.cache_seconds))
         self._revocation = revocation
-        self._verifier = Verifier(client_policy(settings, material, revocation), revocation=revocation)
-        self._paths = paths
+        policy = client_policy(settings, material, revocation)
+        self._clients = _judge(settings, policy, issuers, revocation)
+        self._proxies = (
+            _judge(settings, _proxy_policy(policy, material), issuers, revocation)
+            if settings.trusted_proxies.by_certificate
+            else None
+        )
         self._context: ssl.SSLContext | None = None
 
     def verify(self, presented: Presented, *, at: datetime) -> VerifiedCertificate:
@@ -129,19 +201,24 @@ class Generation:
         :param at: The moment for which it must hold.
         :raises CertificateRejected: If it is not admitted.
         """
-        key = hashlib.sha256(presented.leaf).digest()
-        verdict = self.cache.get(key, at=at)
-        if verdict is None:
-            verdict = self._verifier.verify(
-                Certificate.from_der(presented.leaf), self._intermediates(key, presented), at=at
-            )
-            self.cache.put(key, verdict, at=at, expires=self._expiry(verdict))
-            self._paths.put(key, verdict.chain[1:-1])
-        elif verdict.recheck_from is not None and at >= verdict.recheck_from:
-            # What a path is made of does not change; whether it was revoked may have.
-            verdict = self._verifier.check_revocation(verdict, at=at)
-            self.cache.replace(key, verdict)
+        verdict = self._clients.verify(presented, at=at)
+        if presented.objection is not None:
+            raise CertificateRejected(presented.objection)
         return verdict
+
+    def verify_proxy(self, presented: Presented, *, at: datetime) -> VerifiedCertificate:
+        """The verdict on the certificate that a proxy showed of itself.
+
+        :raises CertificateRejected: If it is not admitted, or none would be.
+        """
+        if self._proxies is None:
+            raise CertificateRejected(Problem(Reason.UNTRUSTED_PROXY, "no certificate of a proxy is trusted"))
+        return self._proxies.verify(presented, at=at)
+
+    @property
+    def cache(self) -> VerdictCache:
+        """What was admitted of clients."""
+        return self._clients.cache
 
     def warm(self) -> None:
         """Get ready what the first request would otherwise wait for."""
@@ -162,14 +239,12 @@ class Generation:
         """Whether a context was asked for."""
         return self._context is not None
 
-    def _expiry(self, verdict: VerifiedCertificate) -> datetime | None:
-        policy = self._verifier.policy
-        return verdict.valid_until + policy.clock_skew if policy.check_validity else None
 
-    def _intermediates(self, key: bytes, presented: Presented) -> tuple[Certificate, ...]:
-        sent = tuple(Certificate.from_der(der) for der in presented.intermediates())
-        # A resumed session carries the leaf alone. The path it had once is no verdict, only a place to look.
-        return sent or self._paths.get(key) or ()
+def _judge(
+    settings: Settings, policy: ClientPolicy, issuers: KnownIssuers, revocation: RevocationChecker | None
+) -> _Judge:
+    cache = VerdictCache(settings.cache_size, timedelta(seconds=settings.cache_seconds))
+    return _Judge(Verifier(policy, revocation=revocation), cache, issuers)
 
 
 def client_policy(
@@ -187,6 +262,11 @@ def client_policy(
     )
 
 
+def _proxy_policy(policy: ClientPolicy, material: LoadedMaterial) -> ClientPolicy:
+    """The same for a proxy, except for who issues its certificate; which one it must be is said by pins of its own."""
+    return replace(policy, trust=material.proxy_trust, allowed=None, certificate_types=frozenset({"chained"}))
+
+
 def first_generation(settings: Settings) -> Generation:
     """Load the material and make what decides from it."""
-    return Generation(settings, load_material(settings), BoundedMap(settings.cache_size))
+    return Generation(settings, load_material(settings), KnownIssuers(settings.cache_size))

@@ -12,8 +12,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-#: How gunicorn and Werkzeug are started with our settings; ``{port}`` and the application are filled in.
+#: How servers are started; ``{port}`` and the application are filled in. gunicorn is as it comes, its workers and
+#: Werkzeug have our settings.
 COMMANDS = {
+    "gunicorn": ("gunicorn", "--bind", "127.0.0.1:{port}", "--log-level", "warning", "{app}:create_app()"),
+    "waitress": ("waitress", "--listen", "127.0.0.1:{port}", "--call", "{app}:create_app"),
     "werkzeug": ("flask", "--app", "{app}:create_app", "mtls", "run", "--host", "127.0.0.1", "--port", "{port}"),
     **{
         kind: (

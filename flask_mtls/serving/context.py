@@ -6,8 +6,9 @@ import logging
 import ssl
 from datetime import datetime
 
-from mtls_core.contexts import server_context
+from mtls_core.contexts import ClientCertificates, server_context
 from mtls_core.errors import ConfigurationError, IdentityError
+from mtls_core.trust import TrustStore
 
 from ..config import Settings
 from ..material import LoadedMaterial
@@ -34,16 +35,17 @@ def build_context(settings: Settings, material: LoadedMaterial, *, at: datetime 
             " lacks serverAuth, so every client would refuse it; have one issued with serverAuth, and with clientAuth"
             " if the service calls others too"
         )
-    self_signed = material.self_signed if "self_signed" in settings.certificate_types else ()
-    if settings.client_certs != "off":
+    self_signed = material.self_signed if "self_signed" in settings.certificate_types and settings.by_own_tls else ()
+    client_certs = _asked(settings)
+    if client_certs != "off" and settings.by_own_tls:
         _check_self_signed(settings, material)
     try:
         if at is not None:
             material.identity.check_validity(at)
         return server_context(
             material.identity,
-            trust=material.trust,
-            client_certs=settings.client_certs,
+            trust=_accepted(settings, material),
+            client_certs=client_certs,
             self_signed=self_signed,
             minimum_version=settings.minimum_version,
             check_time=_tls_checks_time(settings),
@@ -51,6 +53,21 @@ def build_context(settings: Settings, material: LoadedMaterial, *, at: datetime 
         )
     except IdentityError as error:
         raise ConfigurationError(f"MTLS_IDENTITY: {error}") from error
+
+
+def _asked(settings: Settings) -> ClientCertificates:
+    """What the TLS layer asks. A proxy that is known by its address need not show a certificate of its own."""
+    expected = settings.by_own_tls or settings.trusted_proxies.by_certificate
+    return "off" if settings.client_certs == "optional" and not expected else settings.client_certs
+
+
+def _accepted(settings: Settings, material: LoadedMaterial) -> TrustStore | None:
+    """Whose certificates pass the handshake: clients', proxies', or both. Which is which is decided later."""
+    stores = [material.trust] if settings.by_own_tls else []
+    if settings.forwarded is not None and material.proxy_trust is not material.trust:
+        stores.append(material.proxy_trust)
+    certificates = [each for store in stores or [material.trust] if store for each in store.certificates]
+    return TrustStore.from_certificates(certificates) if certificates else None
 
 
 def _tls_checks_time(settings: Settings) -> bool:

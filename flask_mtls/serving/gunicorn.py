@@ -1,4 +1,4 @@
-"""gunicorn over mutual TLS, by its own hooks.
+"""gunicorn over mutual TLS, by its own hooks, or behind a proxy that ends it.
 
 gunicorn asks ``ssl_context`` for a context once a connection (sync, gthread) or once a worker (gevent); it gets
 the same object each time, made once a worker.
@@ -17,9 +17,12 @@ from gunicorn.workers.base_async import AsyncWorker
 
 from mtls_core.errors import ConfigurationError, MTLSError
 
-from ..decisions import decisions_of
+from ..decisions import Decisions, decisions_of
 from ..decorators import check_stacking
+from .gunicorn_settings import fit_for_headers, without_tls
 from .handshake import DeferringContext
+from .plain import announcement, serves_plain
+from .unchecked import note_checked
 
 #: How many layers of middleware, and how many objects within them, are looked through.
 _DEEPEST = 12
@@ -40,7 +43,17 @@ def post_worker_init(worker: Any) -> None:
     """
     try:
         app = find_app(worker.wsgi)
-        _Serving.context = _context_for(app, at_once=isinstance(worker, AsyncWorker))
+        decisions = decisions_of(app)
+        check_stacking(app)
+        if decisions.settings.forwarded is not None:
+            fit_for_headers(worker, decisions.settings)
+        if serves_plain(decisions.settings):
+            without_tls(worker.cfg)
+            worker.log.info("flask_mtls: %s", announcement(decisions.settings))
+        else:
+            _Serving.context = _context_for(decisions, at_once=isinstance(worker, AsyncWorker))
+        decisions.watched.current().warm()
+        note_checked(app)
     except MTLSError as error:
         raise AppImportError(f"flask_mtls: {error}") from error
 
@@ -79,11 +92,8 @@ def find_app(wsgi: Any) -> Flask:
     )
 
 
-def _context_for(app: Flask, *, at_once: bool) -> DeferringContext:
-    decisions = decisions_of(app)
-    check_stacking(app)
+def _context_for(decisions: Decisions, *, at_once: bool) -> DeferringContext:
     decisions.tls_context()  # built now; from here on connections find it ready
-    decisions.watched.current().warm()
     return DeferringContext(decisions.tls_context, timeout=decisions.settings.handshake_timeout, at_once=at_once)
 
 

@@ -1,10 +1,11 @@
-"""Werkzeug's server over mutual TLS."""
+"""Werkzeug's server over mutual TLS, or behind a proxy that ends it."""
 
 from __future__ import annotations
 
+import logging
 import ssl
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from flask import Flask
 from werkzeug.exceptions import NotFound
@@ -12,15 +13,25 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server, ru
 
 from mtls_core.contexts import following_context
 
-from ..decisions import decisions_of
+from ..config import Settings
+from ..decisions import Decisions, decisions_of
 from ..decorators import check_stacking
+from ..proxies import STRICT_HEADERS
 from .handshake import handshake
+from .head import BadHead, Head, HeadLines
+from .plain import announcement, serves_plain
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+_log = logging.getLogger("flask_mtls")
 
 
 class ServerOptions(NamedTuple):
     """What Werkzeug's own functions are given."""
 
-    ssl_context: ssl.SSLContext
+    #: ``None`` for plain HTTP.
+    ssl_context: ssl.SSLContext | None
     request_handler: type[WSGIRequestHandler]
 
 
@@ -45,6 +56,33 @@ class MTLSRequestHandler(WSGIRequestHandler):
             super().handle()
 
 
+class StrictRequestHandler(WSGIRequestHandler):
+    """Refuses a head that could be read in two ways.
+
+    Python's own parser takes a bare CR, as well as a bare LF, for the end of a header. To a proxy that does not, what
+    follows is a part of that header's value, and nothing to strip. (nginx 1.22, HAProxy 2.6, Apache 2.4, Caddy 2.11 and
+    Envoy 1.40 refuse a bare CR or leave it out, and Apache a bare LF, which ends a header for the others too.)
+    """
+
+    settings: Settings
+
+    def make_environ(self) -> WSGIEnvironment:
+        """As Werkzeug's, with the word that headers are what they seem."""
+        return {**super().make_environ(), STRICT_HEADERS: True}
+
+    def parse_request(self) -> bool:
+        """Read the head, and answer it with 400 if it is not as it must be."""
+        stream = self.rfile
+        self.rfile = HeadLines(stream, Head(self.settings, underscores=True))  # Werkzeug leaves out such names
+        try:
+            return super().parse_request()
+        except BadHead as error:
+            self.send_error(400, str(error))
+            return False
+        finally:
+            self.rfile = stream
+
+
 def server_options(app: Flask) -> ServerOptions:
     """How Werkzeug has to serve an app for its ``MTLS_*`` settings to hold.
 
@@ -52,11 +90,21 @@ def server_options(app: Flask) -> ServerOptions:
     """
     decisions = decisions_of(app)
     check_stacking(app)
-    decisions.tls_context()  # what is wrong with it is said now, not to the first client
+    plain = serves_plain(decisions.settings)
+    if plain:
+        _log.info("%s: %s", app.name, announcement(decisions.settings))
+    else:
+        decisions.tls_context()  # what is wrong with it is said now, not to the first client
     decisions.watched.current().warm()
+    return ServerOptions(None if plain else following_context(decisions.tls_context), _handler(decisions, plain=plain))
+
+
+def _handler(decisions: Decisions, *, plain: bool) -> type[WSGIRequestHandler]:
+    settings = decisions.settings
+    strict = (StrictRequestHandler,) if settings.forwarded else ()
+    bases = strict if plain else (MTLSRequestHandler, *strict)
     # A class of its own: Werkzeug notes the protocol version on it.
-    handler = type("RequestHandler", (MTLSRequestHandler,), {"handshake_timeout": decisions.settings.handshake_timeout})
-    return ServerOptions(following_context(decisions.tls_context), handler)
+    return type("RequestHandler", bases, {"settings": settings, "handshake_timeout": settings.handshake_timeout})
 
 
 def create_server(app: Flask, host: str = "127.0.0.1", port: int = 0, *, threaded: bool = True) -> BaseWSGIServer:

@@ -5,6 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from mtls_core.errors import Problem
+
+#: Of one header. No path of a client has more.
+MOST_CERTIFICATES = 10
+
+
+class MalformedHeader(ValueError):
+    """Raised if a header does not hold what its format says.
+
+    Its message continues a sentence that begins with the header's name, and quotes no more than a few characters.
+    """
+
 
 @dataclass(frozen=True, slots=True)
 class Presented:
@@ -16,3 +28,5 @@ class Presented:
     source: str
     #: DER of what was sent along. Called only if the leaf is not known yet.
     intermediates: Callable[[], tuple[bytes, ...]] = tuple
+    #: What a proxy has against it. To be refused even if this service has nothing against it.
+    objection: Problem | None = None

@@ -15,8 +15,11 @@ from mtls_core.contexts import sent_chain
 
 from . import Presented
 
+#: Where servers of ours put it.
+SOCKET = "flask_mtls.socket"
+
 #: gunicorn's workers; its gevent_pywsgi worker; Werkzeug.
-_SOCKETS = ("gunicorn.socket", "gunicorn.sock", "werkzeug.socket")
+_SOCKETS = (SOCKET, "gunicorn.socket", "gunicorn.sock", "werkzeug.socket")
 
 
 def find(environ: Mapping[str, Any]) -> Presented | None:
@@ -37,9 +40,18 @@ def find(environ: Mapping[str, Any]) -> Presented | None:
 
 def connection_of(environ: Mapping[str, Any]) -> Any:
     """The TLS connection that carries the request; ``None`` over plain HTTP, or if the server does not tell."""
+    return _first_that_has("getpeercert", environ)
+
+
+def socket_of(environ: Mapping[str, Any]) -> Any:
+    """The connection that carries the request, with TLS or without; ``None`` if the server does not tell."""
+    return _first_that_has("getpeername", environ)
+
+
+def _first_that_has(method: str, environ: Mapping[str, Any]) -> Any:
     for key in _SOCKETS:
         connection = environ.get(key)
-        if hasattr(connection, "getpeercert"):
+        if hasattr(connection, method):
             return connection
     return None
 

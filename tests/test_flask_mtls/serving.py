@@ -7,7 +7,7 @@ import http.client
 import json
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,9 +59,16 @@ class Caller:
             context = client_context(caller.identity if caller else None, trust=trust)
         self.connection = http.client.HTTPSConnection("localhost", port, context=context, timeout=15)
 
-    def get(self, path: str = "/protected", *, method: str = "GET", body: bytes | None = None) -> Answer:
+    def get(
+        self,
+        path: str = "/protected",
+        *,
+        method: str = "GET",
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
         """One request."""
-        self.connection.request(method, path, body=body)
+        self.connection.request(method, path, body=body, headers=headers or {})
         response = self.connection.getresponse()
         return Answer(response.status, json.loads(response.read()))
 

@@ -52,6 +52,11 @@ WRONG = {
     "MTLS_OCSP_NONCE": ("yes", "'require'"),
     "MTLS_OCSP_MAX_AGE": (0, "seconds from 1"),
     "MTLS_CACHE_URL": ("", "leave the key out"),
+    "MTLS_FORWARDED": ("ngnix", "'nginx'"),
+    "MTLS_TRUSTED_PROXIES": (["10.0.0.1/8"], "host bits set"),
+    "MTLS_FORWARDED_HOPS": (0, "a whole number from 1"),
+    "MTLS_FORWARDED_DIRECT": ("perhaps", "True or False"),
+    "MTLS_PROXY_CA": ("", "the path of a file"),
 }
 
 
@@ -156,7 +161,7 @@ def test_typing_error_in_a_key_names_the_near_one() -> None:
 
 
 def test_unknown_key_that_resembles_nothing_lists_the_keys() -> None:
-    assert "MTLS_RELOAD_INTERVAL" in complaint_about(MTLS_XYZZY=1)
+    assert "MTLS_RELOAD_INTERVAL" in complaint_about(MTLS_0123456789=1)
 
 
 def test_keys_of_others_are_left_alone() -> None:
@@ -168,22 +173,72 @@ def test_environment_variables_of_the_command_are_left_alone() -> None:
     assert settings_of(MTLS_RUN_PORT=8443, MTLS_CONFIG_FORMAT="json").require == "decorated"
 
 
+@pytest.mark.parametrize("value", ["off", None])
+def test_forwarding_may_be_off(value: str | None) -> None:
+    assert settings_of(MTLS_FORWARDED=value).forwarded is None
+
+
+def test_a_header_is_believed_from_nobody_until_a_proxy_is_named() -> None:
+    """P24: it would be everybody's."""
+    assert "MTLS_TRUSTED_PROXIES is not" in complaint_about(MTLS_FORWARDED="nginx")
+    assert "MTLS_TRUSTED_PROXIES is not" in complaint_about(MTLS_FORWARDED="nginx", MTLS_TRUSTED_PROXIES=[])
+
+
+@pytest.mark.parametrize("network", ["0.0.0.0/0", "::/0"])
+def test_everybody_is_no_proxy(network: str) -> None:
+    everybody = {"MTLS_FORWARDED": "nginx", "MTLS_TRUSTED_PROXIES": [network]}
+    assert "anyone could then speak for any client" in complaint_about(**everybody)
+    everybody["MTLS_TRUSTED_PROXIES"] = [network, PIN]  # where it shows its certificate, it may be anywhere
+    assert settings_of(**everybody).trusted_proxies.by_certificate
+
+
 @pytest.mark.parametrize(
-    "key",
+    ("key", "value"),
     [
-        "MTLS_FORWARDED",
-        "MTLS_FORWARDED_HOPS",
-        "MTLS_TRUSTED_PROXIES",
+        ("MTLS_TRUSTED_PROXIES", "127.0.0.1"),
+        ("MTLS_FORWARDED_HOPS", 2),
+        ("MTLS_FORWARDED_DIRECT", True),
+        ("MTLS_PROXY_CA", "ca.pem"),
     ],
 )
-def test_what_this_version_does_not_do_is_refused(key: str) -> None:
-    """Ignoring the key would let somebody believe that it does it."""
-    assert f"{key} is set, but this version does not" in complaint_about(**{key: "something"})
+def test_parts_of_no_forwarding(key: str, value: Any) -> None:
+    assert f"{key} is set, but MTLS_FORWARDED is not" in complaint_about(**{key: value})
 
 
-@pytest.mark.parametrize("value", ["off", None])
-def test_what_this_version_does_not_do_may_be_off(value: str | None) -> None:
-    assert settings_of(MTLS_FORWARDED=value).require == "decorated"
+BEHIND_NGINX: dict[str, Any] = {"MTLS_FORWARDED": "nginx", "MTLS_TRUSTED_PROXIES": ["127.0.0.1"]}
+BEHIND_PINNED: dict[str, Any] = {"MTLS_FORWARDED": "nginx", "MTLS_TRUSTED_PROXIES": [PIN]}
+
+
+def test_only_envoy_counts_proxies() -> None:
+    assert "only Envoy's header" in complaint_about(**BEHIND_NGINX, MTLS_FORWARDED_HOPS=2)
+    envoy = {"MTLS_FORWARDED": "envoy", "MTLS_TRUSTED_PROXIES": ["127.0.0.1"], "MTLS_FORWARDED_HOPS": 2}
+    assert settings_of(**envoy).forwarded_hops == 2
+
+
+def test_a_proxy_is_not_asked_on_demand() -> None:
+    on_demand = {"MTLS_CLIENT_CERTS": "on_demand"}
+    assert "would ask the proxy" in complaint_about(**BEHIND_NGINX, **on_demand)
+    assert settings_of(**BEHIND_NGINX, **on_demand, MTLS_FORWARDED_DIRECT=True).client_certs == "on_demand"
+
+
+def test_a_proxy_that_is_known_by_its_certificate_must_be_asked_for_it() -> None:
+    assert "not asked for theirs" in complaint_about(**BEHIND_PINNED, MTLS_CLIENT_CERTS="off")
+    assert settings_of(**BEHIND_NGINX, MTLS_CLIENT_CERTS="off").client_certs == "off"
+
+
+def test_issuers_of_proxies_are_for_proxies_that_show_certificates() -> None:
+    assert "no pin or SPIFFE ID" in complaint_about(**BEHIND_NGINX, MTLS_PROXY_CA="ca.pem")
+    assert settings_of(**BEHIND_PINNED, MTLS_PROXY_CA="ca.pem").proxy_ca == (Path("ca.pem").absolute(),)
+
+
+def test_certificates_of_proxies_need_an_issuer() -> None:
+    self_signed = {"MTLS_CLIENT_CA": None, "MTLS_CERTIFICATE_TYPES": ["self_signed"], "MTLS_ALLOWED": PIN}
+    assert "set MTLS_PROXY_CA" in complaint_about(**self_signed, **BEHIND_PINNED)
+    assert settings_of(**self_signed, **BEHIND_PINNED, MTLS_PROXY_CA="ca.pem").proxy_ca
+
+
+def test_files_of_proxies_are_watched() -> None:
+    assert Path("proxies.pem").absolute() in settings_of(**BEHIND_PINNED, MTLS_PROXY_CA="proxies.pem").paths
 
 
 def test_a_client_ca_is_needed() -> None:

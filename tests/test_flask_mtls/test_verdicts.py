@@ -13,7 +13,7 @@ from flask_mtls import MTLS, CertificateRejected
 from flask_mtls.config import read_settings
 from flask_mtls.material import load_material
 from flask_mtls.sources import Presented
-from flask_mtls.verdicts import BoundedMap, Generation, VerdictCache
+from flask_mtls.verdicts import BoundedMap, Generation, KnownIssuers, VerdictCache
 from mtls_core.devca import DevelopmentCA, Issued
 from mtls_core.verifier import VerifiedCertificate
 
@@ -65,7 +65,7 @@ def test_size_of_zero_remembers_nothing() -> None:
 
 def generation(ca: DevelopmentCA, **settings: object) -> Generation:
     read = read_settings({"MTLS_CLIENT_CA": ca.pem} | settings)
-    return Generation(read, load_material(read), BoundedMap(10))
+    return Generation(read, load_material(read), KnownIssuers(10))
 
 
 def test_known_certificate_is_not_verified_again(ca: DevelopmentCA, billing: Issued) -> None:
