@@ -5,10 +5,11 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PYTEST_OPTIONS ?=
 
-.PHONY: help demo test test-floor lint format docs bench clean
+.PHONY: help demo spoofing test test-floor lint format docs bench clean
 
 help:
 	@echo "make demo        two services call each other over mutual TLS; every check shown to accept and to refuse"
+	@echo "make spoofing    everybody who might pass for somebody else behind a proxy, every way to try, every format: a table"
 	@echo "make test        the tests (PYTEST_OPTIONS='-k name' narrows them)"
 	@echo "make test-floor  the tests with the oldest supported versions of the dependencies"
 	@echo "make lint        ruff, mypy --strict, import contracts"
@@ -28,6 +29,9 @@ $(VENV)/with-%: $(VENV)/made pyproject.toml
 
 demo: $(VENV)/with-demo
 	$(BIN)/python examples/service_to_service/demo.py
+
+spoofing: $(VENV)/with-test
+	$(BIN)/python -m tests.spoofing
 
 test: $(VENV)/with-test
 	$(BIN)/python -m pytest $(PYTEST_OPTIONS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import pytest
 from mtls_core.devca import DevelopmentCA
 
 from ..processes import Process, serving
+from .proxying import Parties, Site, make_parties
 
 PASSWORD = "only for tests"
 
@@ -60,3 +61,20 @@ def service(request: pytest.FixtureRequest, files: Files) -> Iterator[Process]:
     }
     with serving(request.param, "tests.test_interop.service", settings, files.folder) as process:
         yield process
+
+
+@pytest.fixture(scope="session")
+def parties(tmp_path_factory: pytest.TempPathFactory) -> Parties:
+    return make_parties(tmp_path_factory.mktemp("parties"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Function, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What the proxy and the application logged belongs to the report of a test that failed."""
+    report = yield
+    site = getattr(item, "funcargs", {}).get("site")
+    if report.failed and isinstance(site, Site):
+        report.sections += [(str(log), log.read_text(errors="replace")[-8000:]) for log in site.logs]
+    return report
