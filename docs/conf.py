@@ -45,7 +45,7 @@ html_copy_source = False
 # What belongs to other projects. Their inventories would have to be fetched.
 nitpick_ignore_regex = [
     ("py:.*", r"(collections|datetime|ipaddress|os|pathlib|ssl|typing)(\..*)?"),
-    ("py:.*", r"(blinker|click|cryptography|flask|gunicorn|requests|urllib3|werkzeug)\..*"),
+    ("py:.*", r"(blinker|cheroot|click|cryptography|flask|gunicorn|requests|urllib3|werkzeug)\..*"),
     # As they are called in the modules that import them by name.
     ("py:(class|exc)", r"AppImportError|Flask|Namespace|Retry"),
     # An attribute that a class here has from requests.
@@ -59,6 +59,8 @@ nitpick_ignore_regex = [
     # What public names of revocation are made of, and what their users need not name.
     ("py:class", r"Address|Endpoint|Network|RedisClient|Register|mtls_core\.revocation\.exchange\.Fetched"),
     ("py:(exc|meth|attr)", r"IndexUnavailable|AllowedHosts\.parse|settings"),
+    # cheroot's own server, as far as anybody needs to know.
+    ("py:class", r"flask_mtls\.serving\.cheroot\.MTLSServer"),
     # Not on these pages yet.
     ("py:class", r"requests_mtls\.hosts\.HostList"),
 ]

@@ -20,6 +20,7 @@ from typing import Any
 import requests
 
 from .processes import free_port, wait_for_port
+from .programs import require_program
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -28,6 +29,8 @@ DOCS = ROOT / "docs"
 PORT = "8443"
 #: That of the development CA's responder.
 RESPONDER_PORT = "8889"
+#: That of a service behind a proxy, which speaks plain HTTP.
+PLAIN_PORT = "8000"
 PASSWORD = "a password for the PFX files"
 #: The captions of blocks that show lines of the log of the service, or of the responder, that runs.
 LOG = "log"
@@ -38,6 +41,24 @@ NOT_RUN = {"csharp": "what users come from; it needs the SDK of .NET"}
 
 _CODE_BLOCK = re.compile(r"^( *)\.\. code-block:: *(\S*)$")
 _OPTION = re.compile(r"^ +:([\w-]+): *(.*)$")
+#: Around a server of nginx.
+_NGINX = """
+daemon off;
+pid nginx.pid;
+error_log stderr;
+{user}
+events {{ }}
+http {{
+    access_log off;
+    client_body_temp_path body;
+    proxy_temp_path proxy;
+    fastcgi_temp_path fastcgi;
+    uwsgi_temp_path uwsgi;
+    scgi_temp_path scgi;
+    {server}
+}}
+"""
+
 #: How long a line of a log may take.
 _LOG_SECONDS = 5.0
 
@@ -118,6 +139,7 @@ class Reader:
         self.folder = folder
         self.port = str(free_port())
         self.responder_port = str(free_port())
+        self.plain_port = str(free_port())
         self.namespace: dict[str, Any] = {"__name__": "page"}
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         #: Of the shell. Plugins that happen to be installed here are not part of the examples.
@@ -126,10 +148,11 @@ class Reader:
         self._logs = {LOG: folder / "service.log", RESPONDER: folder / "responder.log"}
         self._service = contextlib.ExitStack()
         self._responder = contextlib.ExitStack()
+        self._proxy = contextlib.ExitStack()
 
     def follow(self, block: Block) -> None:
         """Do what a block says, or hold what happened against what it shows."""
-        text = block.text.replace(PORT, self.port).replace(RESPONDER_PORT, self.responder_port)
+        text = self._with_ports(block.text)
         match block.kind, block.caption:
             case "python", "":
                 self._printed = self._execute(text, block)
@@ -142,6 +165,9 @@ class Reader:
                 self._start(text, int(self.responder_port), self._logs[RESPONDER], self._responder)
             case "sh", _:
                 self._printed = self._type(text, block)
+            case "nginx", _:
+                self._proxy.close()
+                self._proxy.enter_context(nginx(text, self.folder, int(self.port)))
             case "json", _:
                 assert json.loads(self._printed) == json.loads(text), block
             case "text", caption:
@@ -156,26 +182,28 @@ class Reader:
     def serve(self, command: str) -> None:
         """Start a service in place of the one that runs, and make sure that it answers."""
         self._service.close()
-        self._start(command, int(self.port), self._logs[LOG], self._service)
-        url = f"https://localhost:{self.port}/health"
+        plain = self.plain_port in command
+        port = self.plain_port if plain else self.port
+        self._start(command, int(port), self._logs[LOG], self._service)
+        url = f"{'http' if plain else 'https'}://localhost:{port}/health"
         answer = requests.get(url, verify=str(self.folder / "pki" / "ca.pem"), timeout=30)
         assert answer.json() == {"status": "up"}, command
 
     def stop(self) -> None:
         """End what runs."""
+        self._proxy.close()
         self._service.close()
         self._responder.close()
+
+    def _with_ports(self, text: str) -> str:
+        for shown, used in ((PORT, self.port), (RESPONDER_PORT, self.responder_port), (PLAIN_PORT, self.plain_port)):
+            text = re.sub(rf"\b{shown}\b", used, text)
+        return text
 
     def _start(self, command: str, port: int, log: Path, running: contextlib.ExitStack) -> None:
         """Start a server that ends with ``running``, and wait until it listens."""
         arguments = shlex.split(command.replace("\\\n", " "))
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                arguments, cwd=self.folder, env=self.environment, stdout=output, stderr=subprocess.STDOUT
-            )
-        running.callback(process.wait, timeout=15)
-        running.callback(process.terminate)
-        wait_for_port(port, process, log)
+        running.enter_context(_running(arguments, port, log, cwd=self.folder, env=self.environment))
 
     def _execute(self, code: str, block: Block) -> str:
         printed = io.StringIO()
@@ -220,6 +248,33 @@ def _agrees(shown: str, happened: str, *, anywhere: bool) -> bool:
     if anywhere:
         wanted = f"...{wanted}..."
     return doctest.OutputChecker().check_output(wanted, got, doctest.ELLIPSIS)
+
+
+@contextlib.contextmanager
+def nginx(server: str, folder: Path, port: int) -> Iterator[None]:
+    """nginx, until the block ends.
+
+    :param server: Its ``server`` block; paths in it are relative to the folder.
+    :param port: Where that listens.
+    """
+    # Workers stay root where the reader is, to reach the folder.
+    user = "user root;" if os.geteuid() == 0 else ""
+    (folder / "nginx.conf").write_text(_NGINX.format(user=user, server=server), encoding="utf-8")
+    command = [require_program("nginx"), "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", "stderr"]
+    with _running(command, port, folder / "nginx.log"):
+        yield
+
+
+@contextlib.contextmanager
+def _running(command: list[str], port: int, log: Path, **options: Any) -> Iterator[None]:
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, **options)
+    try:
+        wait_for_port(port, process, log)
+        yield
+    finally:
+        process.terminate()
+        process.wait(timeout=15)
 
 
 @contextlib.contextmanager

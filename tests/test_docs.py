@@ -58,6 +58,8 @@ def test_every_block_does_what_the_page_says(page: str, pki: Path, somebody: Rea
     for program in ("openssl", "curl"):
         if program in shell:
             require_program(program)
+    if any(block.kind == "nginx" for block in blocks(page)):
+        require_program("nginx")
     if page not in WITHOUT_CERTIFICATES:
         shutil.copytree(pki, somebody.folder / "pki")
     if page in WITH_A_SERVICE:
@@ -94,7 +96,7 @@ def test_there_is_no_code_beside_the_blocks_that_are_run() -> None:
 
 def test_what_is_not_run_has_a_reason() -> None:
     kinds = {block.kind for page in page_names() for block in blocks(page)}
-    assert kinds - {"python", "sh", "text", "json"} == set(NOT_RUN)
+    assert kinds - {"python", "sh", "text", "json", "nginx"} == set(NOT_RUN)
 
 
 def test_examples_in_docstrings_print_what_they_show() -> None:
