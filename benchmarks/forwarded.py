@@ -17,7 +17,7 @@ from base64 import b64encode
 from collections.abc import Callable
 from urllib.parse import quote
 
-from flask_mtls.sources import MalformedHeader, der_header, pem_header, rfc9440, traefik, xfcc
+from flask_mtls.sources import MalformedHeader, der_header, parsed, pem_header, rfc9440, traefik, xfcc
 from mtls_core.devca import DevelopmentCA
 from mtls_core.devca.keys import make_key
 
@@ -105,6 +105,7 @@ def newly(parse: Callable[[str], object]) -> Callable[[str], object]:
 
     def forgetting(value: str) -> object:
         xfcc.refuse_forging_names.cache_clear()
+        parsed.cache_clear()
         return parse(value)
 
     return forgetting

@@ -32,8 +32,9 @@ def accepted(peer: PeerCertificate) -> None:
     if log.isEnabledFor(level):
         log.log(
             level,
-            "accepted %s subject=%s sha256=%s revocation=%s",
+            "accepted %s source=%s subject=%s sha256=%s revocation=%s",
             _about_request(),
+            peer.source,
             quoted(peer.subject),
             peer.thumbprint,
             quoted(_revocation(answers)),

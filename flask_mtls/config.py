@@ -257,9 +257,10 @@ def _check_proxy_certificates(settings: Settings) -> None:
                 " would have to match"
             )
         return
-    if settings.client_certs == "off":
+    if settings.client_certs in ("off", "on_demand"):
         raise ConfigurationError(
-            "MTLS_TRUSTED_PROXIES names a certificate, but MTLS_CLIENT_CERTS is 'off': proxies are not asked for theirs"
+            f"MTLS_TRUSTED_PROXIES names a certificate, but MTLS_CLIENT_CERTS is {settings.client_certs!r}: proxies are"
+            " not asked for theirs; leave it out"
         )
     if settings.proxy_ca is None and settings.client_ca is None:
         raise ConfigurationError(

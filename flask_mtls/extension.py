@@ -155,11 +155,21 @@ def _after_request(response: Response) -> Response:
     if form is not None:
         for name in form.headers:
             response.headers.remove(name)
-        if decisions.looked():
+        # A view's body that is still to be made may ask who calls; a file's does not.
+        may_look = request.endpoint is not None and response.is_streamed and not response.direct_passthrough
+        if may_look or decisions.looked():
             response.vary.add(form.header)
-            # A cache within the proxy sees requests without the header that it adds, and cannot tell clients apart.
-            response.headers.setdefault("Cache-Control", "private")
+            _keep_from_shared_caches(response)
     return response
+
+
+def _keep_from_shared_caches(response: Response) -> None:
+    """A cache within the proxy sees requests without the header that the proxy adds, and cannot tell clients apart."""
+    control = response.cache_control
+    if not control.no_store and not control.private:
+        control.private = True
+        control.public = False
+        control.s_maxage = None
 
 
 def _within_flask_command() -> bool:

@@ -12,7 +12,7 @@ from mtls_core.verifier import VerifiedCertificate
 
 from .config import Settings
 from .proxies import Hop, forgeable_by, hop_of
-from .sources import Presented, tls
+from .sources import Presented, parsed, tls
 from .sources.forwarded import Headers
 
 #: Where code of this process may put a :class:`~flask_mtls.sources.Presented`: the test client does, and
@@ -125,7 +125,7 @@ class Peers:
         if distrust is None:
             return self._headers.read(environ)
         self._refuse_headers(environ, distrust)
-        return tls.find(environ) if self._direct else None
+        return self._own(environ, distrust) if self._direct else None
 
     def refuse_forged(self, environ: Mapping[str, Any], verify_proxy: VerifyProxy) -> None:
         """Look whether somebody speaks for a client who may not.
@@ -173,19 +173,29 @@ class Peers:
             if distrust is None:
                 return self._headers.why_nothing(environ)
             if not self._direct:
-                own = tls.find(environ)
-                also = (
-                    ", and the certificate of its own connection does not count without MTLS_FORWARDED_DIRECT"
-                    if own
-                    else ""
-                )
-                return f"the request did not come by a trusted proxy: {distrust}{also}"
+                return f"the request did not come by a trusted proxy: {distrust}{self._own_does_not_count(environ)}"
         if environ.get("wsgi.url_scheme") == "https":
             return "the client presented no certificate"
         return (
             "the request came without TLS, and so without a certificate; serve the app with 'flask mtls run',"
             " or with gunicorn -c python:flask_mtls.gunicorn_conf"
         )
+
+    def _own_does_not_count(self, environ: Mapping[str, Any]) -> str:
+        try:
+            shown = tls.find(environ) is not None
+        except CertificateRejected:
+            shown = True
+        count = ", and the certificate of its own connection does not count without MTLS_FORWARDED_DIRECT"
+        return count if shown else ""
+
+    def _own(self, environ: Mapping[str, Any], distrust: str) -> Presented | None:
+        """The certificate of the connection itself, unless a proxy shows it: whoever calls through that is not it."""
+        own = tls.find(environ)
+        if own is not None and self._trusted.has_certificate(parsed(own.leaf)):
+            detail = f"the connection shows the certificate of a proxy, which is no client's, and {distrust}"
+            raise CertificateRejected(Problem(Reason.UNTRUSTED_PROXY, detail, certificate=parsed(own.leaf)))
+        return own
 
     def _refuse_headers(self, environ: Mapping[str, Any], distrust: str) -> None:
         carried = self._headers.carried(environ) if self._headers else {}
@@ -200,8 +210,8 @@ class Peers:
         server = forgeable_by(environ)
         if server is not None:
             return (
-                f"with {server} as it comes, 'X_Client_Cert' passes for 'X-Client-Cert'; serve the app with"
-                " flask_mtls.serving.cheroot.create_server"
+                f"with {server} as it comes, 'X_Client_Cert' passes for 'X-Client-Cert'; serve the app with gunicorn,"
+                " or with flask_mtls.serving.cheroot.create_server"
             )
         hop = hop_of(environ)
         if trusted.by_place and not trusted.has_place(hop):
@@ -215,9 +225,10 @@ class Peers:
             own = tls.find(environ)
             if own is None:
                 return f"{hop} showed no certificate of its own, and MTLS_TRUSTED_PROXIES ({self._trusted}) wants one"
-            certificate = verify_proxy(own).certificate
+            certificate = parsed(own.leaf)
+            if not self._trusted.has_certificate(certificate):
+                return f"the certificate of {hop} itself, {certificate.describe()}, is none of MTLS_TRUSTED_PROXIES"
+            verify_proxy(own)
         except CertificateRejected as error:
             return f"the certificate of {hop} itself is not accepted: {error}"
-        if self._trusted.has_certificate(certificate):
-            return None
-        return f"the certificate of {hop} itself, {certificate.describe()}, is none of MTLS_TRUSTED_PROXIES"
+        return None

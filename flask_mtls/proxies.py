@@ -29,6 +29,9 @@ _SPIFFE = "spiffe://"
 #: As long as a SHA-1 at least, to which Pin.parse knows an answer; no address is.
 _DIGEST = re.compile(r"(pin-)?sha.*|[0-9A-Fa-f:]{40,}", re.IGNORECASE)
 
+#: Prefixes of the widest networks that are anybody's own: 10.0.0.0/8 and fc00::/7.
+_WIDEST = {4: 8, 6: 7}
+
 __all__ = ["SOCKET", "STRICT_HEADERS", "Hop", "TrustedProxies", "UnusableProxy", "forgeable_by", "hop_of"]
 
 
@@ -84,7 +87,9 @@ def forgeable_by(environ: Mapping[str, Any]) -> str | None:
         return None
     stream = type(environ.get("wsgi.input")).__module__
     software = str(environ.get("SERVER_SOFTWARE", ""))
-    return "cheroot" if software.startswith("Cheroot") or stream.partition(".")[0] == "cheroot" else None
+    if software.startswith("Cheroot") or stream.partition(".")[0] == "cheroot":
+        return "cheroot"
+    return "wsgiref" if software.startswith("WSGIServer/") else None
 
 
 class UnusableProxy(ValueError):
@@ -118,9 +123,9 @@ class TrustedProxies:
             spiffe_ids=frozenset(str(each) for each in parsed if isinstance(each, SpiffeId)),
         )
         for network in found.networks:
-            if network.prefixlen == 0 and not found.by_certificate:
+            if network.prefixlen < _WIDEST[network.version] and not found.by_certificate:
                 raise UnusableProxy(
-                    f"has {str(network)!r}, which is everybody: anyone could then speak for any client; name the"
+                    f"has {str(network)!r}, which is half the world: anyone could then speak for any client; name the"
                     " addresses of your proxies, or a pin of the certificate they show"
                 )
         return found
@@ -166,6 +171,8 @@ def _parse(entry: str) -> IPv4Network | IPv6Network | Pin | SpiffeId | str:
         raise UnusableProxy(
             f"has {entry!r}, which is no address, network, {_UNIX!r}, pin (sha256/…) or SPIFFE ID: {error}"
         ) from error
+    if "%" in entry:
+        raise UnusableProxy(f"has {entry!r}; leave the zone out: it is not compared")
     if isinstance(network, IPv6Network) and network.network_address.ipv4_mapped is not None:
         raise UnusableProxy(f"has {entry!r}; write the IPv4 address itself")
     return network

@@ -19,7 +19,7 @@ from mtls_core.verifier import ClientPolicy, VerifiedCertificate, Verifier
 
 from .config import Settings
 from .material import LoadedMaterial, load_material
-from .sources import Presented
+from .sources import Presented, parsed
 
 T = TypeVar("T")
 
@@ -148,7 +148,7 @@ class _Judge:
         key = hashlib.sha256(presented.leaf).digest()
         verdict = self.cache.get(key, at=at)
         if verdict is None:
-            leaf = Certificate.from_der(presented.leaf)
+            leaf = parsed(presented.leaf)
             verdict = self._verifier.verify(leaf, self._intermediates(leaf, presented), at=at)
             self.cache.put(key, verdict, at=at, expires=self._expiry(verdict))
             self._issuers.remember(verdict.chain)
@@ -163,7 +163,7 @@ class _Judge:
         return verdict.valid_until + policy.clock_skew if policy.check_validity else None
 
     def _intermediates(self, leaf: Certificate, presented: Presented) -> tuple[Certificate, ...]:
-        sent = tuple(Certificate.from_der(der) for der in presented.intermediates())
+        sent = tuple(map(parsed, presented.intermediates()))
         return sent or self._issuers.above(leaf)
 
 
@@ -203,7 +203,7 @@ class Generation:
         """
         verdict = self._clients.verify(presented, at=at)
         if presented.objection is not None:
-            raise CertificateRejected(presented.objection)
+            raise CertificateRejected(replace(presented.objection, certificate=verdict.certificate))
         return verdict
 
     def verify_proxy(self, presented: Presented, *, at: datetime) -> VerifiedCertificate:

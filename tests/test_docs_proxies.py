@@ -261,8 +261,15 @@ def _not_in_form(cast: Cast) -> dict[str, Request]:
         "two clients' certificates in one list": Request(
             "traefik", [(listed, f"{one.partition(',')[0]},{other.partition(',')[0]}")]
         ),
+        "a CA in the list that did not issue the others": Request(
+            "traefik", [(listed, f"{one.partition(',')[0]},{_base64_of_ca(DevelopmentCA.create('Another CA'))}")]
+        ),
         "the escaped form of old Traefik": Request("traefik", [(listed, one.replace("=", "%3D") + "%2C")]),
     }
+
+
+def _base64_of_ca(ca: DevelopmentCA) -> str:
+    return base64.b64encode(ca.certificate.der).decode("ascii")
 
 
 def _in_contradiction(cast: Cast) -> dict[str, Request]:

@@ -14,6 +14,15 @@ def serves_plain(settings: Settings) -> bool:
     """
     if settings.forwarded is None or settings.identity is not None:
         return False
+    expected = {
+        "MTLS_CLIENT_CERTS = 'required'": settings.client_certs == "required",
+        "MTLS_FORWARDED_DIRECT": settings.forwarded_direct,
+    }
+    for setting in (name for name, is_set in expected.items() if is_set):
+        raise ConfigurationError(
+            f"{setting} expects certificates on the connection itself, and over plain HTTP there are none; set"
+            " MTLS_IDENTITY, with which this service speaks TLS"
+        )
     if settings.trusted_proxies.by_certificate:
         raise ConfigurationError(
             "MTLS_TRUSTED_PROXIES names certificates of proxies, and over plain HTTP they cannot show them; set"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from mtls_core.certificate import Certificate
 from mtls_core.errors import Problem
 
 #: Of one header. No path of a client has more.
@@ -16,6 +18,15 @@ class MalformedHeader(ValueError):
 
     Its message continues a sentence that begins with the header's name, and quotes no more than a few characters.
     """
+
+
+@functools.lru_cache(maxsize=128)
+def parsed(der: bytes) -> Certificate:
+    """A certificate that comes with every request, parsed once.
+
+    :raises MalformedCertificate: If it is none.
+    """
+    return Certificate.from_der(der)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,6 @@ def concatenated(value: str) -> tuple[bytes, ...]:
 
 
 def _unquoted(value: str) -> str:
-    if len(value) >= 2 and value.startswith('"') and value.endswith('"'):
+    if value.startswith('"') and value.endswith('"'):
         return value[1:-1]
     return value

@@ -177,6 +177,15 @@ _WORDS = ("verify_success", "verify_none")
 _OPTIONS = ("format", *(each.name for each in fields(Format) if each.name != "name"))
 
 
+#: Headers that are never a certificate's, in lower case.
+_NOT_THEIRS = frozenset(
+    "accept authorization cache-control connection content-encoding content-length content-type cookie date expect"
+    " forwarded host keep-alive location origin proxy-authorization referer set-cookie te trailer transfer-encoding"
+    " upgrade user-agent vary via x-forwarded-for x-forwarded-host x-forwarded-port x-forwarded-prefix"
+    " x-forwarded-proto".split()
+)
+
+
 class UnknownFormat(ValueError):
     """Raised if a format cannot be made out. Its message continues a sentence that begins with the setting's name."""
 
@@ -227,7 +236,11 @@ def _option(name: str, value: Any) -> Any:
         )
     if name in _WORDS:
         words = [value] if isinstance(value, str) else value
-        if isinstance(words, (list, tuple, set, frozenset)) and words and all(isinstance(each, str) for each in words):
+        if (
+            isinstance(words, (list, tuple, set, frozenset))
+            and words
+            and all(each and isinstance(each, str) for each in words)
+        ):
             return frozenset(words)
         raise UnknownFormat(f"has {name} = {value!r}; write a list of words")
     if name in ("with_chain", "verify_required"):
@@ -242,6 +255,9 @@ def _option(name: str, value: Any) -> Any:
 def _check(found: Format) -> None:
     """What no field shows by itself."""
     names = [name.lower() for name in found.headers]
+    taken = sorted({*names} & _NOT_THEIRS)
+    if taken:
+        raise UnknownFormat(f"names {taken[0]}, which has a meaning of its own; let the proxy set another header")
     twice = {name for name in names if names.count(name) > 1}
     if twice:
         raise UnknownFormat(f"names {', '.join(sorted(twice))} for two things")

@@ -6,20 +6,26 @@ Whether the proxy is one is not decided here; see :mod:`flask_mtls.proxies`.
 from __future__ import annotations
 
 import functools
+import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mtls_core.certificate import Certificate
 from mtls_core.errors import MalformedCertificate, Problem, Reason
+from mtls_core.path.algorithms import check_key
 from mtls_core.signatures import verifies
 
-from . import MOST_CERTIFICATES, MalformedHeader, Presented, xfcc
+from . import MOST_CERTIFICATES, MalformedHeader, Presented, parsed, xfcc
 from .formats import ENCODINGS, Format
 
 #: What proxies write where there is no certificate: nothing, an empty byte sequence, Apache's ``(null)``, or the
 #: placeholder itself, of Caddy, nginx, Apache and HAProxy.
 _NOTHING = re.compile(r'|""|::|\(null\)|:?\{[^{}]*\}:?|\$\w+|%\{[^{}]*\}\w?|%\[[^\[\]]*\]')
+
+#: That are verified to see that a list is one chain: enough for one in any order.
+_MOST_SIGNATURES = 12
+_NO_MORE = object()
 
 _TWO_VALUES = "holds a comma, and so two values; the proxy must replace what a client sent, not add to it"
 
@@ -93,7 +99,7 @@ class Headers:
             return
         if not self.form.with_chain:
             raise self._malformed(name, f"holds {len(sent)} certificates, where this format has one")
-        if not all(map(_is_ca, sent[1:])):
+        if not all(parsed(each).is_ca for each in sent[1:]):
             raise self._malformed(name, "holds two clients' certificates, the second behind the first")
         if not _all_issued_the_first(sent):
             raise self._malformed(name, "holds a certificate that has nothing to do with the first")
@@ -102,6 +108,9 @@ class Headers:
         form = self.form
         encoding = ENCODINGS[form.chain_encoding or form.encoding]
         found: list[bytes] = []
+        together = sum(len(environ.get(self._keys[name]) or "") for name in form.chain_headers)
+        if together > self._largest:
+            raise self._malformed(str(form.chain_header), f"has {together} bytes; {self._largest} are allowed")
         for name in form.chain_headers:
             has_commas = encoding.has_commas or name not in form.singletons  # with which a server joins several
             text = self._text(environ, name, has_commas=has_commas)
@@ -157,7 +166,9 @@ class Headers:
             raise self._malformed(name, "has characters that no encoding of a certificate has, such as line breaks")
         if _NOTHING.fullmatch(text):
             return ""
-        if "," in text and not has_commas:
+        # OpenSSL's own words may have a comma.
+        is_failure = name == self.form.verify_header and text.startswith("FAILED:")
+        if "," in text and not has_commas and not is_failure:
             raise self._malformed(name, _TWO_VALUES)
         return text
 
@@ -171,27 +182,30 @@ class Headers:
 
 
 @functools.lru_cache(maxsize=128)
-def _is_ca(der: bytes) -> bool:
-    return Certificate.from_der(der).is_ca
-
-
-@functools.lru_cache(maxsize=128)
 def _all_issued_the_first(sent: tuple[bytes, ...]) -> bool:
     """Whether each certificate issued the first one, or another that did, whatever their order."""
-    first, *others = map(Certificate.from_der, sent)
+    first, *others = map(parsed, sent)
     reached = [first]
+    checks = itertools.repeat(None, _MOST_SIGNATURES)
     while others:
-        found = [each for each in others if any(_issued(each, below) for below in reached)]
-        if not found:
+        # In the usual order, each issued the one before.
+        pairs = ((each, below) for each in others for below in reversed(reached))
+        issuer = next((each for each, below in pairs if _issued(each, below, checks)), None)
+        if issuer is None:
             return False
-        reached, others = found, [each for each in others if each not in found]
+        reached.append(issuer)
+        others.remove(issuer)
     return True
 
 
-def _issued(issuer: Certificate, certificate: Certificate) -> bool:
-    return issuer.subject_der == certificate.issuer_der and verifies(
-        issuer.public_key, certificate.parsed, certificate.tbs
-    )
+def _issued(issuer: Certificate, certificate: Certificate, checks: Iterator[None]) -> bool:
+    """Whether the signature holds.
+
+    :param checks: One is taken for each signature that is looked at; without one, none is.
+    """
+    if issuer.subject_der != certificate.issuer_der or check_key(issuer) is not None:
+        return False
+    return next(checks, _NO_MORE) is not _NO_MORE and verifies(issuer.public_key, certificate.parsed, certificate.tbs)
 
 
 def _short(text: str) -> str:

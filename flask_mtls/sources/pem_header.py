@@ -38,7 +38,8 @@ def unquoted(value: str) -> str:
     # Without white space, quoted-printable has no soft line breaks.
     if any(character in value for character in " \t\r\n"):
         raise MalformedHeader("has white space that is not percent-encoded")
-    value = value.replace("=", "%3D")
+    if "=" in value:
+        value = value.replace("=", "%3D")
     try:
         text = binascii.a2b_qp(value.replace("%", "=")).decode("ascii")
     except ValueError as error:

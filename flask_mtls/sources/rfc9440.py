@@ -39,5 +39,5 @@ def _member(text: str) -> bytes:
 
 
 def _refuse_unless_delimited(text: str) -> None:
-    if len(text) < 2 or not text.startswith(":") or not text.endswith(":"):
+    if not text.startswith(":") or not text.endswith(":"):
         raise MalformedHeader("is not base64 between colons, as RFC 9440 has it")

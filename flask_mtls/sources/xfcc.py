@@ -15,22 +15,23 @@ import hashlib
 import re
 from dataclasses import dataclass
 
-from mtls_core.certificate import Certificate
 from mtls_core.errors import MalformedCertificate
 
-from . import MOST_CERTIFICATES, MalformedHeader, pem_header
+from . import MOST_CERTIFICATES, MalformedHeader, encoded, parsed, pem_header
 
 _KEY = re.compile(r"[A-Za-z]++=")
 #: What stands in quotes, where a backslash takes its meaning from the character behind it. It is left as it is: the
 #: values that are read have none.
 _QUOTED = re.compile(r'[^"\\]*+(?:\\.[^"\\]*+)*+(?=")', re.DOTALL)
-_BARE = re.compile(r'[^",;=\\\x00-\x20\x7f-\U0010ffff]*+')
+_BARE = re.compile(r'[^",;\\\x00-\x20\x7f-\U0010ffff]*+')
 _SHA256 = re.compile(r"[0-9A-Fa-f]{64}")
+#: Of all elements together. Each has nine at most, but for names: a certificate of a service has few.
+_MOST_PAIRS = 500
 _SHA256_OF_NOTHING = hashlib.sha256().hexdigest()
 #: By, URI and DNS may stand there several times, and names of keys that are not known here are no concern.
 _ONCE = frozenset({"hash", "cert", "chain", "subject"})
 #: What ends a value, or could, and what is not printable.
-_FORGES = re.compile(r'[^\x21-\x7e]|[,;="\\]')
+_FORGES = re.compile(r'[^\x21-\x7e]|[,;"\\]')
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,22 +55,25 @@ def client(value: str, hops: int) -> Element | None:
     :raises MalformedHeader: If any element is not what Envoy writes, or could be the work of a client.
     """
     elements = _elements(value)
-    leaves = [_leaf(element) for element in elements]
+    # What a client's names can forge begins behind one of them.
+    copied = any("uri" in element or "dns" in element for element in elements)
+    leaves = [_leaf(element, names_are_copied=copied) for element in elements]
     if len(elements) < hops:
         return None
-    leaf = leaves[-hops]
-    chain = _certificates(elements[-hops], "chain") if "chain" in elements[-hops] else ()
-    return Element(leaf, tuple(certificate for certificate in chain if certificate != leaf))
+    return Element(leaves[-hops], _chain(elements[-hops], leaves[-hops]))
 
 
 def _elements(value: str) -> list[dict[str, str]]:
     """The pairs of each element, keys in lower case; of a key that is repeated, the last."""
     elements: list[dict[str, str]] = [{}]
-    position = 0
+    position = pairs = 0
     while True:
         position = _read_pair(value, position, elements[-1])
         if position == len(value):
             return elements
+        pairs += 1
+        if pairs == _MOST_PAIRS:
+            raise MalformedHeader(f"has more than {_MOST_PAIRS} pairs")
         if value[position] == ",":
             if len(elements) == MOST_CERTIFICATES:
                 raise MalformedHeader(f"has more than {MOST_CERTIFICATES} elements")
@@ -119,7 +123,7 @@ def _quoted(value: str, start: int) -> str:
     return content[0]
 
 
-def _leaf(element: dict[str, str]) -> bytes:
+def _leaf(element: dict[str, str], *, names_are_copied: bool) -> bytes:
     """The certificate of an element, which must be the one that its hash is of."""
     digest = element.get("hash", "")
     if not _SHA256.fullmatch(digest):
@@ -130,20 +134,32 @@ def _leaf(element: dict[str, str]) -> bytes:
         raise MalformedHeader(
             "has an element with a Hash but no Cert; set `cert: true` in Envoy's set_current_client_cert_details"
         )
-    certificates = _certificates(element, "cert")
+    certificates = _certificates("Cert", element["cert"])
     if len(certificates) != 1:
         raise MalformedHeader("has a Cert with several certificates")
     if hashlib.sha256(certificates[0]).hexdigest() != digest.lower():
         raise MalformedHeader("has an element whose Hash is of another certificate than its Cert")
-    refuse_forging_names(certificates[0])
+    if names_are_copied:
+        refuse_forging_names(certificates[0])
     return certificates[0]
 
 
-def _certificates(element: dict[str, str], key: str) -> tuple[bytes, ...]:
+def _chain(element: dict[str, str], leaf: bytes) -> tuple[bytes, ...]:
+    """What the client sent besides its own certificate."""
+    # Envoy begins with that one, which need not be decoded twice.
+    rest = element.get("chain", "").removeprefix(element["cert"])
+    if not rest:
+        return ()
+    chain = _certificates("Chain", rest)
+    encoded.refuse_too_many(1 + len(chain))
+    return tuple(certificate for certificate in chain if certificate != leaf)
+
+
+def _certificates(key: str, text: str) -> tuple[bytes, ...]:
     try:
-        return pem_header.urlencoded(element[key])
+        return pem_header.urlencoded(text)
     except MalformedHeader as error:
-        raise MalformedHeader(f"has a {key.capitalize()} that {error}") from error
+        raise MalformedHeader(f"has a {key} that {error}") from error
 
 
 @functools.lru_cache(maxsize=256)
@@ -153,9 +169,13 @@ def refuse_forging_names(leaf: bytes) -> None:
     A refusal is not remembered, and costs its sender as much each time.
     """
     try:
-        names = Certificate.from_der(leaf).subject_alternative_names
+        certificate = parsed(leaf)
     except MalformedCertificate as error:
         raise MalformedHeader("has a Cert that is not a certificate") from error
+    names = certificate.subject_alternative_names
     for name in (*names.uris, *names.dns):
         if forging := _FORGES.search(name):
-            raise MalformedHeader(f"has a Cert with {forging[0]!r} in one of its names, which could forge an element")
+            raise MalformedHeader(
+                f"has a Cert, {certificate.describe()}, with {forging[0]!r} in one of its names, which could forge an"
+                " element: do not let Envoy copy names (uri, dns), which are not read here"
+            )

@@ -184,7 +184,7 @@ def test_a_header_is_believed_from_nobody_until_a_proxy_is_named() -> None:
     assert "MTLS_TRUSTED_PROXIES is not" in complaint_about(MTLS_FORWARDED="nginx", MTLS_TRUSTED_PROXIES=[])
 
 
-@pytest.mark.parametrize("network", ["0.0.0.0/0", "::/0"])
+@pytest.mark.parametrize("network", ["0.0.0.0/0", "::/0", "0.0.0.0/1", "8000::/1"])
 def test_everybody_is_no_proxy(network: str) -> None:
     everybody = {"MTLS_FORWARDED": "nginx", "MTLS_TRUSTED_PROXIES": [network]}
     assert "anyone could then speak for any client" in complaint_about(**everybody)
@@ -223,6 +223,8 @@ def test_a_proxy_is_not_asked_on_demand() -> None:
 
 def test_a_proxy_that_is_known_by_its_certificate_must_be_asked_for_it() -> None:
     assert "not asked for theirs" in complaint_about(**BEHIND_PINNED, MTLS_CLIENT_CERTS="off")
+    on_demand = {"MTLS_CLIENT_CERTS": "on_demand", "MTLS_FORWARDED_DIRECT": True}
+    assert "not asked for theirs" in complaint_about(**BEHIND_PINNED, **on_demand)
     assert settings_of(**BEHIND_NGINX, MTLS_CLIENT_CERTS="off").client_certs == "off"
 
 

@@ -6,7 +6,7 @@ import base64
 from typing import Any
 
 import pytest
-from flask import Flask, Response
+from flask import Flask, Response, stream_with_context
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from flask_mtls import MTLS, CertificateRefused, cert_exempt, certificate_rejected, current_cert
@@ -226,6 +226,33 @@ def test_one_header_has_one_leaf(name: str, make_app: MakeApp, billing: Issued, 
         assert answer(app, None, headers=[(header, first + joint + second)]) == "malformed"
 
 
+@pytest.mark.parametrize("name", ["traefik", "aws-alb-passthrough"])
+def test_a_chain_in_one_header_is_one_chain(
+    name: str, make_app: MakeApp, ca: DevelopmentCA, issuing_ca: DevelopmentCA, foreign_ca: DevelopmentCA, stock: Issued
+) -> None:
+    """As if the second list were that of a client whose own certificate is a CA's, which the proxy does not mind."""
+
+    def header(*certificates: Certificate) -> list[tuple[str, str]]:
+        return present(name, Issued(certificates[0], certificates[1:], stock.private_key))
+
+    app, leaf, above, root = behind(make_app, name), stock.certificate, issuing_ca.certificate, ca.certificate
+    for good in [(leaf, above), (leaf, above, root), (leaf, root, above)]:
+        assert answer(app, None, headers=header(*good)) == 200
+    imitation = DevelopmentCA.create("Test CA").certificate  # has the name, and not the key
+    for stranger in (foreign_ca.certificate, imitation):
+        assert answer(app, None, headers=header(leaf, above, stranger)) == "malformed"
+
+
+def test_the_chain_headers_of_apache_are_limited_together(
+    make_app: MakeApp, billing: Issued, caplog: pytest.LogCaptureFixture
+) -> None:
+    """P18."""
+    certificate, verify = present("apache", billing)[0], ("X-SSL-Client-Verify", "SUCCESS")
+    halves = [(f"X-SSL-Client-Chain-{number}", "A" * (LARGEST // 2 + 1)) for number in range(2)]
+    assert answer(behind(make_app, "apache"), None, headers=[certificate, verify, *halves]) == "malformed"
+    assert f"X-SSL-Client-Chain-* has {LARGEST + 2} bytes" in caplog.text
+
+
 def test_a_format_of_one_certificate_takes_no_second(make_app: MakeApp, billing: Issued) -> None:
     app = behind(make_app, "nginx")
     (header, first), verify = present("nginx", billing)
@@ -283,6 +310,14 @@ def test_a_verdict_that_was_configured_must_come(make_app: MakeApp, billing: Iss
     app = behind(make_app, form)
     assert answer(app, None, headers=present(form, billing)) == 200
     assert answer(app, None, headers=present(form, billing)[:-1]) == "malformed"
+
+
+def test_an_objection_names_the_certificate(
+    make_app: MakeApp, billing: Issued, caplog: pytest.LogCaptureFixture
+) -> None:
+    failed = "FAILED:proxy certificates not allowed, please set the appropriate flag"
+    assert answer(behind(make_app, "nginx"), None, headers=nginx(billing, failed)) == "second_opinion"
+    assert 'subject="CN=billing"' in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -443,6 +478,42 @@ def test_no_shared_cache_keeps_them(make_app: MakeApp, billing: Issued) -> None:
     assert client.get("/protected", headers=headers).headers["Cache-Control"] == "private"
     assert client.get("/own", headers=headers).headers["Cache-Control"] == "max-age=60, private"
     assert "Cache-Control" not in client.get("/nowhere", headers=headers).headers
+
+
+@pytest.mark.parametrize(
+    ("own", "sent"),
+    [
+        ("max-age=600", {"max-age=600", "private"}),
+        ("public, max-age=600, s-maxage=60", {"max-age=600", "private"}),
+        ("no-store", {"no-store"}),
+        ("private=x-account", {"private=x-account"}),
+    ],
+)
+def test_what_a_view_says_of_caches_keeps_others_out(
+    own: str, sent: set[str], make_app: MakeApp, billing: Issued
+) -> None:
+    app = behind(make_app, "nginx")
+
+    @app.get("/own")
+    def view() -> Response:
+        assert current_cert
+        return Response("x", headers={"Cache-Control": own})
+
+    headers = app.test_client().get("/own", headers=present("nginx", billing)).headers
+    assert set(headers["Cache-Control"].split(", ")) == sent
+
+
+def test_a_body_that_is_made_later_may_ask_as_well(make_app: MakeApp, billing: Issued) -> None:
+    app = behind(make_app, "nginx")
+
+    @app.get("/stream")
+    def stream() -> Response:
+        return Response(stream_with_context(f"{current_cert.common_names}" for _ in range(1)))
+
+    response = app.test_client().get("/stream", headers=present("nginx", billing))
+    assert response.text == "('billing',)"
+    assert response.headers["Cache-Control"] == "private"
+    assert response.vary.as_set() == {"x-ssl-client-cert"}
 
 
 def test_vary_is_added_to_the_applications_own(make_app: MakeApp, billing: Issued) -> None:

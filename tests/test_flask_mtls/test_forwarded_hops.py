@@ -197,6 +197,16 @@ def test_with_both_a_caller_speaks_for_himself_alone(
     assert ask(both, stock, None, trust).document == {"caller": ["stock"]}
 
 
+def test_with_both_the_proxys_own_certificate_is_no_clients(
+    behind: Any, ca: DevelopmentCA, trust: TrustStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It has moved; and what it sends for a client without certificate has no header."""
+    proxy = ca.client("edge", uris=[EDGE])
+    app = behind("10.0.0.5", EDGE, MTLS_PROXY_CA=None, MTLS_FORWARDED_DIRECT=True)
+    assert ask(app, proxy, None, trust).outcome == "untrusted_proxy"
+    assert "shows the certificate of a proxy, which is no client's, and 127.0.0.1 is not in" in caplog.text
+
+
 def test_with_both_a_certificate_of_the_proxies_issuer_is_no_clients(
     both: Flask, other: Issued, trust: TrustStore
 ) -> None:
@@ -221,5 +231,11 @@ def test_a_proxy_known_by_its_address_is_asked_for_no_certificate(
 
 
 def test_on_demand_asks_who_comes_past_the_proxy(behind: Any, edge: Issued, billing: Issued, trust: TrustStore) -> None:
-    app = behind(EDGE, "127.0.0.2", MTLS_FORWARDED_DIRECT=True, MTLS_CLIENT_CERTS="on_demand")
+    app = behind("127.0.0.2", MTLS_PROXY_CA=None, MTLS_FORWARDED_DIRECT=True, MTLS_CLIENT_CERTS="on_demand")
     assert ask(app, billing, None, trust).document == {"caller": ["billing"]}
+
+
+def test_on_demand_does_not_ask_a_proxy(behind: Any, billing: Issued, trust: TrustStore) -> None:
+    """Which would answer for itself."""
+    app = behind("127.0.0.1", MTLS_PROXY_CA=None, MTLS_FORWARDED_DIRECT=True, MTLS_CLIENT_CERTS="on_demand")
+    assert ask(app, billing, None, trust).outcome == "certificate_required"

@@ -95,7 +95,7 @@ def test_percent_sign_begins_an_escape(escape: str, billing: Issued) -> None:
     assert urlencoded(value + "%0A") == (billing.certificate.der,)
 
 
-@pytest.mark.parametrize("literal", [" ", "\n", "\r\n", "\t"])
+@pytest.mark.parametrize("literal", [" ", "\n", "\r", "\r\n", "\t"])
 def test_white_space_is_escaped(literal: str, billing: Issued) -> None:
     value = nginx(billing.certificate.der)
     for escaped in ("%20", "%0A"):
@@ -133,6 +133,8 @@ def test_label_is_certificate(parse: Parser, write: Write, label: str, billing: 
     [
         (lambda text: "x" + text, "does not begin with"),
         (lambda text: "subject=CN=billing\n" + text, "does not begin with"),
+        (lambda text: "\t" + text, "does not begin with"),
+        (lambda text: text + "\t", "text behind"),
         (lambda text: text + "x", "text behind"),
         (lambda text: text + "x\n" + text, "text behind"),
         (lambda text: text.replace("-----END CERTIFICATE-----", ""), "has no -----END"),

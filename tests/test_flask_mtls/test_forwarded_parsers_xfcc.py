@@ -14,7 +14,7 @@ from flask_mtls.sources.xfcc import Element, client
 from mtls_core import ber, der
 from mtls_core.devca import DevelopmentCA, Issued
 
-from .forwarded_values import envoy, envoy_names, nginx, refusal
+from .forwarded_values import aws, envoy, envoy_names, nginx, refusal
 
 SHA256_OF_NOTHING = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
@@ -57,11 +57,19 @@ def test_chain_without_the_leaf_is_the_same(stock: Issued) -> None:
     assert client(envoy(leaf, Chain=f'"{nginx(intermediate)}"'), 1) == Element(leaf, (intermediate,))
 
 
-def test_chain_need_not_be_there(leaf: bytes) -> None:
-    assert client(envoy(leaf, Chain=None), 1) == Element(leaf, ())
+@pytest.mark.parametrize("chain", [None, "", '""'])
+def test_chain_need_not_be_there(chain: str | None, leaf: bytes) -> None:
+    assert client(envoy(leaf, Chain=chain), 1) == Element(leaf, ())
 
 
-@pytest.mark.parametrize("end", ["", ";URI=", ";URI=a;URI=b;DNS=c;DNS=d", ";By=a;By=b", ';Subject=""', ";Later=1"])
+def test_leaf_does_not_come_twice(stock: Issued) -> None:
+    """Wherever it stands in the chain, and however it is escaped there."""
+    leaf, intermediate = stock.certificate.der, stock.chain[0].der
+    assert client(envoy(leaf, Chain=f'"{nginx(leaf, leaf, intermediate, leaf)}"'), 1) == Element(leaf, (intermediate,))
+    assert client(envoy(leaf, Chain=f'"{aws(leaf, intermediate)}"'), 1) == Element(leaf, (intermediate,))
+
+
+@pytest.mark.parametrize("end", ["", ";URI=", ";URI=a;URI=b=c;DNS=d;DNS=e", ";By=a;By=b", ';Subject=""', ";Later=1"])
 def test_other_pairs_do_not_matter(end: str, leaf: bytes) -> None:
     assert client(envoy(leaf, end=end), 1) == Element(leaf, ())
 
@@ -116,6 +124,14 @@ def test_ten_elements_are_read_and_eleven_are_not(leaf: bytes) -> None:
     assert refusal(client, ",".join([short] * (MOST_CERTIFICATES + 1)), 1) == "has more than 10 elements"
 
 
+def test_five_hundred_pairs_are_read_and_no_more(leaf: bytes) -> None:
+    """Of all elements; each pair costs its microsecond."""
+    two = envoy(leaf, Chain=None, end="")
+    value = f"{two},{two}{';URI=a' * 496}"
+    assert client(value, 1) == Element(leaf, ())
+    assert refusal(client, f"{value};URI=a", 1) == "has more than 500 pairs"
+
+
 # Every element, believed or not, is what Envoy writes
 
 
@@ -137,13 +153,10 @@ def test_ten_elements_are_read_and_eleven_are_not(leaf: bytes) -> None:
         ({"Cert": '"MIIB"'}, "Cert that does not begin with -----BEGIN CERTIFICATE-----"),
     ],
 )
-@pytest.mark.parametrize("place", ["alone", "in front", "behind"])
+@pytest.mark.parametrize("place", ["{0}", "{0},{1}", "{1},{0}", "{1},{0},{1}"])
 def test_hash_and_cert_belong_together(changes: dict[str, Any], message: str, place: str, leaf: bytes) -> None:
-    def value(element: str) -> str:
-        return {"alone": element, "in front": f"{element},{envoy(leaf)}", "behind": f"{envoy(leaf)},{element}"}[place]
-
-    assert message in refusal(client, value(envoy(leaf, **changes)), 1)
-    assert client(value(envoy(leaf)), 1) == Element(leaf, ())
+    assert message in refusal(client, place.format(envoy(leaf, **changes), envoy(leaf)), 1)
+    assert client(place.format(envoy(leaf), envoy(leaf)), 1) == Element(leaf, ())
 
 
 @pytest.mark.parametrize("place", ["{0},{1}", "{1},{0}"])
@@ -151,6 +164,14 @@ def test_cert_of_somebody_else_is_refused(place: str, leaf: bytes, other: bytes)
     swapped = envoy(leaf, Cert=f'"{nginx(other)}"')
     assert "of another certificate" in refusal(client, place.format(swapped, envoy(leaf)), 1)
     assert client(place.format(envoy(other), envoy(leaf)), 1) is not None
+
+
+@pytest.mark.parametrize("at", [0, 31, 32, 63])
+def test_hash_is_compared_to_its_end(at: int, leaf: bytes) -> None:
+    right = digest(leaf)
+    wrong = right[:at] + ("0" if right[at] != "0" else "1") + right[at + 1 :]
+    assert "of another certificate" in refusal(client, envoy(leaf, Hash=wrong), 1)
+    assert client(envoy(leaf, Hash=right), 1) == Element(leaf, ())
 
 
 def test_cert_holds_one_certificate(leaf: bytes, other: bytes) -> None:
@@ -165,8 +186,9 @@ def test_cert_is_a_certificate(leaf: bytes) -> None:
 
 
 def test_chain_of_the_client_is_read_strictly(leaf: bytes, other: bytes) -> None:
-    damaged = '"x"'
+    damaged = f'"{nginx(leaf)}x"'
     assert "has a Chain that" in refusal(client, envoy(leaf, Chain=damaged), 1)
+    assert "has a Chain that" in refusal(client, envoy(leaf, Chain='"x"'), 1)
     in_front = envoy(other, Chain=damaged)
     assert client(f"{in_front},{envoy(leaf)}", 1) == Element(leaf, ()), "not believed, and not read"
 
@@ -201,8 +223,10 @@ def test_what_envoy_writes_once_stands_there_once(key: str, where: str, leaf: by
         (';Subject="a\\\\"b"', "behind a closing quote"),
         (';Subject=a"b"', "should be in quotes"),
         (';URI=a"', "should be in quotes"),
-        (";URI=a=b", "should be in quotes"),
         (";URI=a\\b", "should be in quotes"),
+        (";URI=a b", "should be in quotes"),
+        (";URI=a\x7f", "should be in quotes"),
+        (";URI=é", "should be in quotes"),
         (";", "no key=value"),
         (",", "no key=value"),
         (";;URI=a", "no key=value"),
@@ -283,22 +307,29 @@ def test_name_that_forges_an_element_is_refused(kind: str, ca: DevelopmentCA, bi
 
 
 @pytest.mark.parametrize("kind", ["URI", "DNS"])
-@pytest.mark.parametrize("character", [",", ";", "=", '"', "\\", " ", "\t", "\n", "\r", "\x00", "\x1f", "\x7f"])
-@pytest.mark.parametrize("place", ["{0},{1}", "{1},{0}"])
-def test_name_with_a_separator_is_refused_even_if_it_is_not_copied(
+@pytest.mark.parametrize("character", [",", ";", '"', "\\", " ", "\t", "\n", "\r", "\x00", "\x1f", "\x7f"])
+@pytest.mark.parametrize("place", ["{0},{1}", "{1},{0}", "{1},{0},{1}"])
+def test_name_with_a_separator_is_refused(
     kind: str, character: str, place: str, ca: DevelopmentCA, leaf: bytes
 ) -> None:
-    """In any place of the list, and in any place among the names: what is not copied today may be tomorrow."""
+    """In any place of the list, in any place among the names, and if another element is the one with names."""
     evil = _with_names(ca, kind, "a.example", f"b{character}c", "d.example")
     honest = _with_names(ca, kind, "a.example", "b-c", "d.example")
-    assert "could forge" in refusal(client, place.format(envoy(evil), envoy(leaf)), 1)
-    assert client(place.format(envoy(honest), envoy(leaf)), 1) is not None
+    copied = envoy(leaf, end=f";{kind}=billing.internal")
+    assert "could forge" in refusal(client, place.format(envoy(evil, end=""), copied), 1)
+    assert client(place.format(envoy(honest, end=""), copied), 1) is not None
+
+
+def test_names_that_are_not_copied_forge_nothing(ca: DevelopmentCA, leaf: bytes) -> None:
+    evil = _with_names(ca, "URI", "a,b")
+    assert client(f"{envoy(evil, end='')},{envoy(leaf, end='')}", 2) == Element(evil, ())
+    assert "could forge" in refusal(client, f"{envoy(evil, end='')},{envoy(leaf, end=';URI=')}", 2)
 
 
 def test_usual_names_are_good(ca: DevelopmentCA) -> None:
     issued = ca.client(
         'O=Acme, "Inc"; \\',  # the subject is quoted and escaped
-        uris=["spiffe://example.org/ns/a/sa/b", "https://user:pw@[2001:db8::1]:8443/a%2Cb?c&d#e~f!g$h'(i)*j+k@l"],
+        uris=["spiffe://example.org/ns/a/sa/b", "https://user:pw@[2001:db8::1]:8443/a%2Cb?c=d&e#f~g!h$i'(j)*k+l@m"],
         dns=["*.example.org", "_service.example.org"],
         emails=['"a,b"@example.org'],  # not copied
     )

@@ -164,8 +164,11 @@ def test_a_certificate_without_spiffe_id_is_no_spiffe_id(stock: Issued) -> None:
         ("spiffe://example.org/edge/*", "path segment"),
         ("spiffe://", "trust domain"),
         ("UNIX", "no address, network"),
-        ("0.0.0.0/0", "everybody"),
-        ("::/0", "everybody"),
+        ("0.0.0.0/0", "half the world"),
+        ("::/0", "half the world"),
+        ("128.0.0.0/1", "half the world"),
+        ("2000::/3", "half the world"),
+        ("fe80::1%eth0", "zone"),
     ],
 )
 def test_what_names_no_proxy(entry: str, advice: str) -> None:
@@ -193,6 +196,7 @@ class CherootInput(io.BytesIO):
         ({"SERVER_SOFTWARE": "Cheroot/11.1.2", STRICT_HEADERS: True}, None),
         ({"SERVER_SOFTWARE": "Cheroot/11.1.2", "HTTP_FLASK_MTLS_STRICT_HEADERS": "True"}, "cheroot"),
         ({"SERVER_SOFTWARE": "Werkzeug/3.1", "wsgi.input": io.BytesIO()}, None),
+        ({"SERVER_SOFTWARE": "WSGIServer/0.2"}, "wsgiref"),
         ({}, None),
     ],
 )

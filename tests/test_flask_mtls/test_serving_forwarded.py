@@ -19,8 +19,10 @@ from gunicorn.workers.sync import SyncWorker
 
 from flask_mtls import ConfigurationError
 from flask_mtls.config import Settings
+from flask_mtls.proxies import STRICT_HEADERS
 from flask_mtls.serving.gunicorn_settings import fit_for_headers, without_tls
 from flask_mtls.serving.unchecked import note_checked, warn_if_unchecked
+from flask_mtls.serving.werkzeug import server_options
 from mtls_core.devca import DevelopmentCA, Issued
 
 from ..processes import free_port, serving
@@ -330,12 +332,26 @@ def test_warning_comes_once(behind_proxy: Any, caplog: pytest.LogCaptureFixture)
     assert "without -c python:flask_mtls.gunicorn_conf" in line
 
 
-@pytest.mark.parametrize("environ", [{}, {"werkzeug.socket": object()}])
+@pytest.mark.parametrize("environ", [{}, {"werkzeug.socket": object(), STRICT_HEADERS: True}])
 def test_other_servers_are_not_warned_of(
     behind_proxy: Any, caplog: pytest.LogCaptureFixture, environ: dict[str, Any]
 ) -> None:
     warn_if_unchecked(behind_proxy(), environ)
     assert not caplog.messages
+
+
+def test_werkzeug_as_it_comes_is_warned_of(behind_proxy: Any, caplog: pytest.LogCaptureFixture) -> None:
+    warn_if_unchecked(behind_proxy(), {"werkzeug.socket": object()})
+    assert "'flask mtls run' and mtls.run() refuse such requests" in caplog.text
+
+
+@pytest.mark.parametrize("settings", [{"MTLS_CLIENT_CERTS": "required"}, {"MTLS_FORWARDED_DIRECT": True}])
+def test_certificates_that_are_expected_are_not_expected_over_plain_http(
+    behind_proxy: Any, settings: dict[str, Any]
+) -> None:
+    with pytest.raises(ConfigurationError, match="over plain HTTP there are none"):
+        server_options(behind_proxy(**settings))
+    assert server_options(behind_proxy()).ssl_context is None
 
 
 def test_gunicorn_with_our_configuration_is_not_warned_of(behind_proxy: Any, caplog: pytest.LogCaptureFixture) -> None:
