@@ -59,6 +59,7 @@ docs: $(VENV)/with-docs
 bench: $(VENV)/with-test
 	$(BIN)/python benchmarks/decision.py
 	$(BIN)/python benchmarks/crl.py
+	$(BIN)/python benchmarks/forwarded.py
 
 clean:
 	rm -rf .venv .venv-* build dist *.egg-info docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis
