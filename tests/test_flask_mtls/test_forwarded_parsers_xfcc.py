@@ -103,6 +103,12 @@ def test_elements_are_counted_from_the_right(leaf: bytes, edge: bytes, other: by
     assert [client(value, hops) for hops in (1, 2, 3)] == [Element(edge, ()), Element(leaf, ()), Element(other, ())]
 
 
+def test_chain_is_that_of_the_element(stock: Issued, edge: bytes) -> None:
+    leaf, intermediate = stock.certificate.der, stock.chain[0].der
+    value = f"{envoy(leaf, intermediate)},{envoy(edge)}"
+    assert [client(value, hops) for hops in (1, 2)] == [Element(edge, ()), Element(leaf, (intermediate,))]
+
+
 def test_fewer_elements_than_proxies_mean_no_certificate(leaf: bytes) -> None:
     """The first proxy adds an element only for a client that showed a certificate."""
     assert client(envoy(leaf), 2) is None
