@@ -16,5 +16,5 @@ def run(*command: str, stdin: bytes = b"", text: bool = True, ok: bool = True) -
     :param ok: Whether the program must have succeeded.
     """
     done = subprocess.run(command, input=stdin, capture_output=True, timeout=60, check=False)
-    assert not ok or done.returncode == 0, done.stderr.decode(errors="replace")
+    assert not ok or done.returncode == 0, (done.stdout + done.stderr).decode(errors="replace")
     return done.stdout.decode(errors="replace") if text else done.stdout
